@@ -1,0 +1,2 @@
+//! The ringmail binary.
+fn main() {}
