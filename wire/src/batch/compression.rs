@@ -1,0 +1,72 @@
+//! Compression of a batch's heap.
+
+use super::BatchError;
+
+/// How the heap of a batch is compressed. The table never is: the broker reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[repr(u8)]
+pub enum Compression {
+    /// As it is.
+    #[default]
+    None = 0,
+    /// An LZ4 block (not a frame; the raw length stands in the batch header).
+    Lz4 = 1,
+    /// A Zstandard frame, level 3.
+    Zstd = 2,
+}
+
+const ZSTD_LEVEL: i32 = 3;
+
+impl Compression {
+    /// The codec of these attribute bits.
+    pub fn from_bits(bits: u8) -> Option<Self> {
+        match bits {
+            0 => Some(Self::None),
+            1 => Some(Self::Lz4),
+            2 => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    /// Appends the compressed form of `raw` to `out`.
+    pub(super) fn compress(self, raw: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::None => out.extend_from_slice(raw),
+            Self::Lz4 => {
+                let start = out.len();
+                out.resize(start + lz4_flex::block::get_maximum_output_size(raw.len()), 0);
+                let written = lz4_flex::block::compress_into(raw, &mut out[start..])
+                    .expect("the buffer has lz4's maximum output size");
+                out.truncate(start + written);
+            }
+            Self::Zstd => {
+                let packed =
+                    zstd::bulk::compress(raw, ZSTD_LEVEL).expect("zstd compresses any input into memory");
+                out.extend_from_slice(&packed);
+            }
+        }
+    }
+
+    /// Replaces the content of `out` by the `raw_length` bytes that `stored` stands for.
+    ///
+    /// # Errors
+    /// [`BatchError::Decompress`] if `stored` is not exactly that.
+    pub(super) fn decompress(
+        self,
+        stored: &[u8],
+        raw_length: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BatchError> {
+        out.clear();
+        out.resize(raw_length, 0);
+        let written = match self {
+            Self::None => {
+                out.copy_from_slice(stored);
+                Some(stored.len())
+            }
+            Self::Lz4 => lz4_flex::block::decompress_into(stored, out).ok(),
+            Self::Zstd => zstd::bulk::decompress_to_buffer(stored, out.as_mut_slice()).ok(),
+        };
+        if written == Some(raw_length) { Ok(()) } else { Err(BatchError::Decompress) }
+    }
+}
