@@ -1,2 +1,14 @@
-//! Bench.
-fn main() {}
+//! The load generator of Ringmail.
+//!
+//! It starts a broker of its own, pinned to one core, loads it from another, and prints every result as a ratio to what
+//! the machine itself can do at that moment ([`limits`]).
+
+mod cli;
+mod cpu;
+mod error;
+mod limits;
+mod load;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}
