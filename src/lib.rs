@@ -1,1 +1,4 @@
 //! Ringmail broker.
+
+pub mod config;
+pub mod logging;

@@ -1,0 +1,195 @@
+//! Rules that single values cannot be checked against: ranges, and how keys depend on each other.
+
+use std::net::IpAddr;
+
+use super::keys::table_of;
+use super::{ByteSize, Config, ConfigError, CoreSet};
+
+/// Writes and reads are aligned to this, the block size of O_DIRECT access.
+const BLOCK: ByteSize = ByteSize::kib(4);
+
+/// A segment holds at least this many of the largest writes, so that what is lost at its end stays small.
+const WRITES_PER_SEGMENT: u64 = 8;
+
+/// Half of the 128 entries of a shard's ring, so that reads do not crowd out writes.
+const MOST_IN_FLIGHT: u16 = 64;
+
+/// A broken rule: the key to change, and what must hold.
+struct Broken(&'static str, String);
+
+type Rule = Result<(), Broken>;
+
+fn require(holds: bool, key: &'static str, rule: impl FnOnce() -> String) -> Rule {
+    if holds { Ok(()) } else { Err(Broken(key, rule())) }
+}
+
+fn at_least_one(key: &'static str, value: u64) -> Rule {
+    require(value >= 1, key, || "write 1 or more".to_owned())
+}
+
+impl Config {
+    /// Checks what the values mean together.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let rules = [
+            Self::validate_node,
+            Self::validate_ports,
+            Self::validate_request_sizes,
+            Self::validate_counts,
+            Self::validate_segments,
+            Self::validate_disk_traffic,
+            Self::validate_logging,
+        ];
+        let broken = rules.into_iter().try_for_each(|rule| rule(self));
+        broken.map_err(|Broken(key, rule)| {
+            let (section, name) = key.split_once('.').expect("keys have a section");
+            let value = table_of(self)[section][name].to_string();
+            ConfigError::Invalid { key, value, rule }
+        })
+    }
+
+    fn validate_node(&self) -> Rule {
+        let node = &self.node;
+        require(!node.data.as_os_str().is_empty(), "node.data", || {
+            "write the path of a directory".to_owned()
+        })?;
+        let host = &node.advertised_host;
+        let is_name = !host.contains(|c: char| c.is_whitespace() || c.is_control() || c == ':' || c == '/');
+        require(is_name || host.parse::<IpAddr>().is_ok(), "node.advertised_host", || {
+            "write a host name or IP address alone, without a port; ports come from [listen]".to_owned()
+        })
+    }
+
+    fn validate_ports(&self) -> Rule {
+        let listen = &self.listen;
+        let Some(address) = listen.native.get() else {
+            return Ok(());
+        };
+        let shards = match (self.node.shards, &self.node.cores) {
+            (0, CoreSet::Listed(cores)) => cores.len() as u64,
+            // One port must exist even if the number of cores is not known yet.
+            (0, CoreSet::All) => 1,
+            (shards, _) => u64::from(shards),
+        };
+        let (key, first) = match listen.shard_ports_from {
+            0 if address.port() == 0 => return Ok(()),
+            0 => ("listen.native", u64::from(address.port()) + 1),
+            from => ("listen.shard_ports_from", u64::from(from)),
+        };
+        let last = first + shards - 1;
+        require(last <= u64::from(u16::MAX), key, || {
+            format!("the shards' ports would be {first} to {last}: write a port that leaves them below 65536")
+        })?;
+        let shared = u64::from(address.port());
+        require(shared < first || shared > last, key, || {
+            format!(
+                "the shards' ports {first} to {last} include {shared}, that of listen.native: keep them apart"
+            )
+        })
+    }
+
+    fn validate_request_sizes(&self) -> Rule {
+        let limits = &self.limits;
+        require(limits.batch >= BLOCK, "limits.batch", || format!("write {BLOCK} or more"))?;
+        require(limits.batch < limits.frame, "limits.batch", || {
+            format!("a batch travels inside a request, so write less than limits.frame ({})", limits.frame)
+        })?;
+        require(limits.frame <= ByteSize::mib(1024), "limits.frame", || {
+            "lengths on the wire end at 1 GiB: write less".to_owned()
+        })?;
+        require(limits.in_flight_per_connection >= limits.frame, "limits.in_flight_per_connection", || {
+            format!("the largest request must fit, so write limits.frame ({}) or more", limits.frame)
+        })?;
+        require(
+            limits.in_flight_per_shard >= limits.in_flight_per_connection,
+            "limits.in_flight_per_shard",
+            || {
+                format!(
+                    "one connection must not fill the shard, so write limits.in_flight_per_connection ({}) or more",
+                    limits.in_flight_per_connection
+                )
+            },
+        )?;
+        require(limits.fetch_response >= limits.batch, "limits.fetch_response", || {
+            format!("an answer must hold the largest batch, so write limits.batch ({}) or more", limits.batch)
+        })
+    }
+
+    fn validate_counts(&self) -> Rule {
+        let limits = &self.limits;
+        at_least_one("limits.connections", limits.connections.into())?;
+        at_least_one("limits.idle_timeout", limits.idle_timeout.millis())?;
+        at_least_one("limits.handshake_timeout", limits.handshake_timeout.millis())?;
+        at_least_one("limits.partitions_per_topic", limits.partitions_per_topic.into())?;
+        at_least_one("limits.subscriptions_per_connection", limits.subscriptions_per_connection.into())?;
+        at_least_one("topics.partitions", self.topics.partitions.into())?;
+        require(limits.partitions >= limits.partitions_per_topic, "limits.partitions", || {
+            format!(
+                "all topics together may have no fewer than one may, so write limits.partitions_per_topic ({}) or more",
+                limits.partitions_per_topic
+            )
+        })?;
+        require(self.topics.partitions <= limits.partitions_per_topic, "topics.partitions", || {
+            format!("write limits.partitions_per_topic ({}) or less", limits.partitions_per_topic)
+        })
+    }
+
+    fn validate_segments(&self) -> Rule {
+        let log = &self.log;
+        block_multiple("log.segment", log.segment)?;
+        block_multiple("log.write", log.write)?;
+        let smallest = log.write.bytes().saturating_mul(WRITES_PER_SEGMENT);
+        require(log.segment.bytes() >= smallest, "log.segment", || {
+            format!(
+                "a segment holds at least {WRITES_PER_SEGMENT} writes: write {} or more, or lower log.write",
+                ByteSize::new(smallest)
+            )
+        })?;
+        let two_batches = self.limits.batch.bytes().saturating_mul(2);
+        require(log.segment.bytes() >= two_batches, "log.segment", || {
+            format!(
+                "a segment holds at least two of the largest batches: write {} or more, or lower limits.batch",
+                ByteSize::new(two_batches)
+            )
+        })?;
+        require(log.segment <= ByteSize::mib(4096), "log.segment", || {
+            "positions inside a segment end at 4 GiB: write that or less".to_owned()
+        })?;
+        require(log.tail_cache >= log.write, "log.tail_cache", || {
+            format!("the newest write must fit, so write log.write ({}) or more", log.write)
+        })?;
+        require((0.0..=0.9).contains(&log.clean_below), "log.clean_below", || {
+            "write a share from 0.0 (never) to 0.9".to_owned()
+        })
+    }
+
+    fn validate_disk_traffic(&self) -> Rule {
+        let log = &self.log;
+        for (key, count) in
+            [("log.writes_in_flight", log.writes_in_flight), ("log.reads_in_flight", log.reads_in_flight)]
+        {
+            require((1..=MOST_IN_FLIGHT).contains(&count), key, || {
+                format!("write a number from 1 to {MOST_IN_FLIGHT}")
+            })?;
+        }
+        block_multiple("log.read_ahead", log.read_ahead)?;
+        require(log.read_ahead <= log.segment, "log.read_ahead", || {
+            format!("write the size of a segment, log.segment ({}), or less", log.segment)
+        })?;
+        require(log.clean_bandwidth >= BLOCK, "log.clean_bandwidth", || {
+            format!("write {BLOCK} or more; to turn copying off, set log.clean_below to 0.0")
+        })
+    }
+
+    fn validate_logging(&self) -> Rule {
+        let filter = crate::logging::filter(&self.logging.level);
+        filter.map(drop).map_err(|error| Broken("logging.level", error.to_string()))
+    }
+}
+
+fn block_multiple(key: &'static str, size: ByteSize) -> Rule {
+    let holds = size >= BLOCK && size.bytes().is_multiple_of(BLOCK.bytes());
+    require(holds, key, || format!("disks are written in blocks: write a multiple of {BLOCK}"))
+}
