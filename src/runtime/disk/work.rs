@@ -1,0 +1,244 @@
+//! One operation of the disk as the sequence of ring operations that it takes.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+
+use bytes::{Buf, Bytes};
+use io_uring::{opcode, squeue, types};
+
+use super::buffer::{self, AlignedBuffer};
+use super::{BLOCK, FileId};
+
+/// Longest single read or write handed to the kernel, in bytes; it would cut longer ones short itself.
+const LONGEST_TRANSFER: usize = 1 << 30;
+
+/// Access for the owner, reading for the group.
+const FILE_MODE: libc::mode_t = 0o640;
+
+/// An open file. Operations share it, and the last one to let go closes it.
+pub(super) type OpenFile = Rc<OwnedFd>;
+
+/// What one operation has left to do, and what it needs for that.
+pub(super) enum Work {
+    CreateFile {
+        file: FileId,
+        name: CString,
+        bytes: u64,
+    },
+    Allocate {
+        file: FileId,
+        name: CString,
+        bytes: u64,
+        opened: OpenFile,
+    },
+    SyncCreated {
+        file: FileId,
+        name: CString,
+        opened: OpenFile,
+    },
+    SyncCreatedName {
+        file: FileId,
+        name: CString,
+        opened: OpenFile,
+    },
+    /// Takes back a file that could not be created whole.
+    Undo {
+        name: CString,
+        error: io::Error,
+    },
+    Open {
+        file: FileId,
+        name: CString,
+    },
+    Rename {
+        from: FileId,
+        to: FileId,
+        old: CString,
+        new: CString,
+    },
+    SyncRenamed {
+        from: FileId,
+        to: FileId,
+    },
+    Remove {
+        name: CString,
+    },
+    SyncRemoved,
+    Write {
+        file: OpenFile,
+        position: u64,
+        data: Bytes,
+        dsync: bool,
+    },
+    Zero {
+        file: OpenFile,
+        position: u64,
+        length: u64,
+    },
+    Sync {
+        file: OpenFile,
+    },
+    Read {
+        file: OpenFile,
+        position: u64,
+        length: usize,
+        buffer: AlignedBuffer,
+    },
+}
+
+/// What follows a ring operation.
+pub(super) enum Step {
+    /// Another ring operation.
+    Next(Work),
+    /// The end.
+    Done(io::Result<Outcome>),
+}
+
+/// What a finished operation leaves.
+pub(super) enum Outcome {
+    Plain,
+    Data(Bytes),
+    Opened(FileId, OpenFile),
+    Renamed { from: FileId, to: FileId },
+}
+
+impl Work {
+    /// The ring operation that is due. It refers to memory and descriptors which `self` owns outside of itself, and
+    /// to `directory`.
+    pub(super) fn entry(&self, directory: RawFd) -> squeue::Entry {
+        let directory = types::Fd(directory);
+        match self {
+            Self::CreateFile { name, .. } => opcode::OpenAt::new(directory, name.as_ptr())
+                .flags(libc::O_RDWR | libc::O_DIRECT | libc::O_CLOEXEC | libc::O_CREAT | libc::O_EXCL)
+                .mode(FILE_MODE)
+                .build(),
+            Self::Allocate { bytes, opened, .. } => opcode::Fallocate::new(fd(opened), *bytes).build(),
+            Self::SyncCreated { opened, .. } => opcode::Fsync::new(fd(opened)).build(),
+            Self::SyncCreatedName { .. } | Self::SyncRenamed { .. } | Self::SyncRemoved => {
+                opcode::Fsync::new(directory).build()
+            }
+            Self::Undo { name, .. } | Self::Remove { name } => {
+                opcode::UnlinkAt::new(directory, name.as_ptr()).build()
+            }
+            Self::Open { name, .. } => opcode::OpenAt::new(directory, name.as_ptr())
+                .flags(libc::O_RDWR | libc::O_DIRECT | libc::O_CLOEXEC)
+                .build(),
+            Self::Rename { old, new, .. } => {
+                opcode::RenameAt::new(directory, old.as_ptr(), directory, new.as_ptr())
+                    .flags(libc::RENAME_NOREPLACE)
+                    .build()
+            }
+            Self::Write { file, position, data, dsync } => {
+                opcode::Write::new(fd(file), data.as_ptr(), transfer(data.len()))
+                    .offset(*position)
+                    .rw_flags(if *dsync { libc::RWF_DSYNC } else { 0 })
+                    .build()
+            }
+            Self::Zero { file, position, length } => {
+                let length = usize::try_from(*length).unwrap_or(usize::MAX).min(buffer::ZEROS);
+                opcode::Write::new(fd(file), buffer::zeros(), transfer(length)).offset(*position).build()
+            }
+            Self::Sync { file } => opcode::Fsync::new(fd(file)).flags(types::FsyncFlags::DATASYNC).build(),
+            Self::Read { file, position, length, buffer } => {
+                opcode::Read::new(fd(file), buffer.tail(), transfer(length - buffer.filled()))
+                    .offset(position + buffer.filled() as u64)
+                    .build()
+            }
+        }
+    }
+
+    /// Takes the result of the ring operation.
+    pub(super) fn advance(self, result: i32) -> Step {
+        match usize::try_from(result) {
+            Ok(value) => self.succeeded(value),
+            Err(_) if result == -libc::EINTR => Step::Next(self),
+            Err(_) => self.failed(io::Error::from_raw_os_error(-result)),
+        }
+    }
+
+    fn succeeded(self, value: usize) -> Step {
+        match self {
+            Self::CreateFile { file, name, bytes } => {
+                Step::Next(Self::Allocate { file, name, bytes, opened: adopt(value) })
+            }
+            Self::Allocate { file, name, opened, .. } => Step::Next(Self::SyncCreated { file, name, opened }),
+            Self::SyncCreated { file, name, opened } => {
+                Step::Next(Self::SyncCreatedName { file, name, opened })
+            }
+            Self::SyncCreatedName { file, opened, .. } => done(Outcome::Opened(file, opened)),
+            Self::Undo { error, .. } => Step::Done(Err(error)),
+            Self::Open { file, .. } => done(Outcome::Opened(file, adopt(value))),
+            Self::Rename { from, to, .. } => Step::Next(Self::SyncRenamed { from, to }),
+            Self::SyncRenamed { from, to } => done(Outcome::Renamed { from, to }),
+            Self::Remove { .. } => Step::Next(Self::SyncRemoved),
+            Self::SyncRemoved | Self::Sync { .. } => done(Outcome::Plain),
+            Self::Write { file, position, data, dsync } => written(file, position, data, dsync, value),
+            Self::Zero { file, position, length } => zeroed(file, position, length, value as u64),
+            Self::Read { file, position, length, buffer } => read(file, position, length, buffer, value),
+        }
+    }
+
+    fn failed(self, error: io::Error) -> Step {
+        match self {
+            // The file must not be left behind half made. Its descriptor is closed first: were the last link to go
+            // while it is open, closing it would free the blocks, on the executor.
+            Self::Allocate { name, .. }
+            | Self::SyncCreated { name, .. }
+            | Self::SyncCreatedName { name, .. } => Step::Next(Self::Undo { name, error }),
+            Self::Undo { error: first, .. } => Step::Done(Err(first)),
+            _ => Step::Done(Err(error)),
+        }
+    }
+}
+
+fn written(file: OpenFile, position: u64, mut data: Bytes, dsync: bool, count: usize) -> Step {
+    if count == 0 {
+        return Step::Done(Err(io::ErrorKind::WriteZero.into()));
+    }
+    data.advance(count);
+    if data.is_empty() {
+        return done(Outcome::Plain);
+    }
+    Step::Next(Work::Write { file, position: position + count as u64, data, dsync })
+}
+
+fn zeroed(file: OpenFile, position: u64, length: u64, count: u64) -> Step {
+    if count == 0 {
+        return Step::Done(Err(io::ErrorKind::WriteZero.into()));
+    }
+    if count == length {
+        return done(Outcome::Plain);
+    }
+    Step::Next(Work::Zero { file, position: position + count, length: length - count })
+}
+
+fn read(file: OpenFile, position: u64, length: usize, mut buffer: AlignedBuffer, count: usize) -> Step {
+    // SAFETY: the kernel says that it filled `count` bytes at the tail.
+    unsafe { buffer.advance(count) };
+    // The file ends where the kernel stops inside of a block, or at once.
+    let at_end = count == 0 || !count.is_multiple_of(BLOCK);
+    if at_end || buffer.filled() == length {
+        return done(Outcome::Data(buffer.into_bytes()));
+    }
+    Step::Next(Work::Read { file, position, length, buffer })
+}
+
+fn done(outcome: Outcome) -> Step {
+    Step::Done(Ok(outcome))
+}
+
+fn fd(file: &OpenFile) -> types::Fd {
+    types::Fd(file.as_raw_fd())
+}
+
+fn adopt(descriptor: usize) -> OpenFile {
+    let descriptor = RawFd::try_from(descriptor).expect("openat returns a descriptor");
+    // SAFETY: the kernel has just opened it for us.
+    Rc::new(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn transfer(length: usize) -> u32 {
+    u32::try_from(length.min(LONGEST_TRANSFER)).expect("the longest transfer fits into 32 bits")
+}
