@@ -1,7 +1,7 @@
 //! Building a batch: records are copied into a table and a heap that are reused, then into the batch.
 
 use super::Compression;
-use super::layout::{BATCH_HEADER_BYTES, CRC_START, MAGIC, NULL_LENGTH, SLOT_BYTES, VERSION};
+use super::layout::{BATCH_HEADER_BYTES, CRC_START, MAGIC, MAX_HEAP_BYTES, NULL_LENGTH, SLOT_BYTES, VERSION};
 use crate::crc::crc32c;
 
 /// Why a record does not go into this batch.
@@ -31,7 +31,8 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// An empty batch of at most `limit` bytes (header, table and uncompressed heap together).
+    /// An empty batch of at most `limit` bytes (header, table and uncompressed heap together). A limit over
+    /// [`MAX_HEAP_BYTES`] counts as that: no reader takes a larger batch.
     pub fn new(limit: usize, compression: Compression) -> Self {
         Self {
             table: Vec::new(),
@@ -39,7 +40,7 @@ impl BatchBuilder {
             count: 0,
             base_timestamp: 0,
             max_timestamp: i64::MIN,
-            limit: limit.min(u32::MAX as usize / 2),
+            limit: limit.min(MAX_HEAP_BYTES as usize),
             compression,
         }
     }
@@ -106,7 +107,8 @@ impl BatchBuilder {
     }
 
     /// Appends the finished batch to `out` and empties the builder; the base offset is 0 until the broker
-    /// writes it.
+    /// writes it. A heap that compression would not make smaller is stored as it is, so the batch has
+    /// [`Self::len_bytes`] at most.
     ///
     /// # Panics
     /// If there are no records.
@@ -117,18 +119,18 @@ impl BatchBuilder {
         out.extend_from_slice(&[0; BATCH_HEADER_BYTES]);
         out.extend_from_slice(&self.table);
         let heap_start = out.len();
-        self.compression.compress(&self.heap, out);
+        let compression = self.compression.compress(&self.heap, out);
         let heap_length = (out.len() - heap_start) as u32;
-        self.write_header(&mut out[start..], heap_length);
+        self.write_header(&mut out[start..], compression, heap_length);
         self.clear();
     }
 
-    fn write_header(&self, batch: &mut [u8], heap_length: u32) {
+    fn write_header(&self, batch: &mut [u8], compression: Compression, heap_length: u32) {
         let length = batch.len() as u32;
         batch[8..12].copy_from_slice(&length.to_le_bytes());
         batch[16..18].copy_from_slice(&MAGIC.to_le_bytes());
         batch[18] = VERSION;
-        batch[19] = self.compression as u8;
+        batch[19] = compression as u8;
         batch[20..24].copy_from_slice(&self.count.to_le_bytes());
         batch[24..32].copy_from_slice(&self.base_timestamp.to_le_bytes());
         batch[32..40].copy_from_slice(&self.max_timestamp.to_le_bytes());

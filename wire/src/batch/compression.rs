@@ -28,8 +28,19 @@ impl Compression {
         }
     }
 
-    /// Appends the compressed form of `raw` to `out`.
-    pub(super) fn compress(self, raw: &[u8], out: &mut Vec<u8>) {
+    /// Appends the compressed form of `raw` to `out`, or `raw` as it is if that is no larger; says which.
+    pub(super) fn compress(self, raw: &[u8], out: &mut Vec<u8>) -> Self {
+        let start = out.len();
+        self.append_compressed(raw, out);
+        if self == Self::None || out.len() - start < raw.len() {
+            return self;
+        }
+        out.truncate(start);
+        out.extend_from_slice(raw);
+        Self::None
+    }
+
+    fn append_compressed(self, raw: &[u8], out: &mut Vec<u8>) {
         match self {
             Self::None => out.extend_from_slice(raw),
             Self::Lz4 => {

@@ -44,7 +44,7 @@ pub enum BatchError {
     /// A record does not begin where the one before it ends, or ends outside the heap.
     #[error("record {0} of the batch points outside its place in the heap")]
     Slot(u32),
-    /// The greatest timestamp is not the one in the header.
+    /// The greatest timestamp is not the one in the header, or a timestamp does not fit 64 bits.
     #[error("the batch's max_timestamp is not that of its records")]
     MaxTimestamp,
     /// The headers of a record are malformed.
@@ -127,7 +127,7 @@ impl<'a> Batch<'a> {
     fn check_table(&self) -> Result<(), BatchError> {
         let raw = u64::from(self.header.heap_raw_length.to_native());
         let mut end = 0_u64;
-        let mut max_delta = i32::MIN;
+        let (mut min_delta, mut max_delta) = (i32::MAX, i32::MIN);
         for (k, slot) in self.slots().iter().enumerate() {
             if u64::from(slot.position.to_native()) != end {
                 return Err(BatchError::Slot(k as u32));
@@ -138,13 +138,16 @@ impl<'a> Batch<'a> {
             if end > raw {
                 return Err(BatchError::Slot(k as u32));
             }
+            min_delta = min_delta.min(slot.timestamp_delta.to_native());
             max_delta = max_delta.max(slot.timestamp_delta.to_native());
         }
         if end != raw {
             return Err(BatchError::Lengths(self.header.length.to_native()));
         }
-        let max = self.header.base_timestamp.to_native().checked_add(i64::from(max_delta));
-        if max != Some(self.max_timestamp()) {
+        let base = self.header.base_timestamp.to_native();
+        let min = base.checked_add(i64::from(min_delta));
+        let max = base.checked_add(i64::from(max_delta));
+        if min.is_none() || max != Some(self.max_timestamp()) {
             return Err(BatchError::MaxTimestamp);
         }
         Ok(())
@@ -187,9 +190,10 @@ impl<'a> Batch<'a> {
         self.header.base_offset.to_native()
     }
 
-    /// The offset of the last record.
+    /// The offset of the last record. No CRC covers the base offset, so a damaged one may be anything:
+    /// the result stops at `u64::MAX`.
     pub fn last_offset(&self) -> u64 {
-        self.base_offset() + u64::from(self.record_count()) - 1
+        self.base_offset().saturating_add(u64::from(self.record_count()) - 1)
     }
 
     /// The number of records; at least 1.

@@ -1,5 +1,9 @@
 //! Numbers, strings and lists in message bodies. Little-endian, unaligned.
 
+/// The most items of one list. A decoded item takes up to 12 times the memory of its shortest form in a body:
+/// without this limit a frame of nothing but empty names would take many times the frame limit.
+pub const MAX_LIST_ITEMS: u32 = 1 << 18;
+
 /// A body that does not have the form of its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -12,6 +16,9 @@ pub enum DecodeError {
     /// A field has a value that means nothing.
     #[error("field `{0}` has the unknown value {1}")]
     Value(&'static str, u64),
+    /// A list has more items than [`MAX_LIST_ITEMS`].
+    #[error("field `{0}` lists {1} items; the limit is {MAX_LIST_ITEMS}")]
+    TooMany(&'static str, u32),
     /// Bytes follow the last field.
     #[error("{0} bytes follow the last field")]
     Trailing(usize),
@@ -92,13 +99,16 @@ impl<'a> Reader<'a> {
     /// a count that lies costs nothing.
     ///
     /// # Errors
-    /// What `item` returns.
+    /// [`DecodeError::TooMany`], [`DecodeError::Truncated`], and what `item` returns.
     pub fn list<T>(
         &mut self,
         field: &'static str,
         mut item: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
         let count = self.u32(field)?;
+        if count > MAX_LIST_ITEMS {
+            return Err(DecodeError::TooMany(field, count));
+        }
         let mut items = Vec::new();
         for _ in 0..count {
             if self.0.is_empty() {

@@ -16,7 +16,7 @@ mod subscribe;
 mod topics;
 
 pub use api::Api;
-pub use codec::{DecodeError, Message, Reader, Writer};
+pub use codec::{DecodeError, MAX_LIST_ITEMS, Message, Reader, Writer};
 pub use error::{ErrorBody, ErrorCode};
 pub use fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchedPartition, FetchedPartitionHeader, ListOffsetsQuery,
