@@ -1,0 +1,58 @@
+# Everything that is done to this repository, one word each. CI runs `.ci/run`, which runs these.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Seconds per target of `make fuzz`.
+SECONDS ?= 60
+# Scenario of `make bench`; all of them if it is empty.
+ONLY ?=
+# Further arguments of `make run`, `make bench` and `make doctor`.
+ARGS ?=
+
+.PHONY: help
+help: ## Shows this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: # What a build needs on a fresh machine; silent if it is all there
+	@.ci/setup
+
+.PHONY: run
+run: setup ## Builds and starts the broker with its default configuration; ARGS="--data DIR ..."
+	cargo build --release --package ringmail
+	./target/release/ringmail serve $(ARGS)
+
+.PHONY: test
+test: setup ## Runs all tests
+	cargo test --workspace
+
+.PHONY: lint
+lint: setup ## Checks format, lints, scripts and the repository's own rules (tests/tidy.rs)
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	@.ci/shellcheck
+	cargo test --quiet --package ringmail --test tidy
+
+.PHONY: fmt
+fmt: setup ## Formats all Rust sources
+	cargo fmt --all
+
+.PHONY: bench
+bench: setup ## Measures the broker against the machine's own limits; ONLY=SCENARIO for one
+	cargo build --release --package ringmail --package ringmail-bench
+	./target/release/ringmail-bench run $(ONLY) $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup ## Fuzzes every parser; SECONDS=60 each
+	@.ci/fuzz $(SECONDS)
+
+.PHONY: soak
+soak: setup ## Runs the long tests, which `make test` leaves out
+	cargo test --release --workspace -- --ignored --nocapture --test-threads 1
+
+.PHONY: doctor
+doctor: setup ## Says what on this machine is good for the broker, what is not, and what to do
+	cargo build --release --package ringmail
+	./target/release/ringmail doctor $(ARGS)
