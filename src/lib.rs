@@ -1,5 +1,7 @@
 //! Ringmail broker.
 
+pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod logging;
 pub mod runtime;

@@ -40,7 +40,7 @@ pub fn init(config: &Logging) -> Result<LoggingGuard, LoggingError> {
     let (lines, guard) = Lines::start(io::stderr())?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
     match config.format {
-        LogFormat::Human => try_init(builder.with_ansi(colour_wanted()).finish()),
+        LogFormat::Human => try_init(builder.with_ansi(colour_wanted(&io::stderr())).finish()),
         LogFormat::Json => try_init(builder.json().flatten_event(true).with_span_list(false).finish()),
     }?;
     Ok(guard)
@@ -50,10 +50,11 @@ fn try_init(subscriber: impl Into<tracing::Dispatch>) -> Result<(), TryInitError
     tracing_subscriber::util::SubscriberInitExt::try_init(subscriber)
 }
 
-/// Colours are for people at a terminal who have not asked for none (<https://no-color.org>).
-fn colour_wanted() -> bool {
+/// Whether to colour what is written to `stream`: colours are for people at a terminal who have not asked for none
+/// (<https://no-color.org>).
+pub fn colour_wanted(stream: &impl IsTerminal) -> bool {
     let declined = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal() && !declined
+    stream.is_terminal() && !declined
 }
 
 /// The filter that `level` describes, in the syntax of [`EnvFilter`].
