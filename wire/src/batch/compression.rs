@@ -16,6 +16,8 @@ pub enum Compression {
 }
 
 const ZSTD_LEVEL: i32 = 3;
+/// No byte of an LZ4 block stands for more than 255 of the raw ones.
+const LZ4_MAX_RATIO: usize = 255;
 
 impl Compression {
     /// The codec of these attribute bits.
@@ -68,6 +70,9 @@ impl Compression {
         raw_length: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), BatchError> {
+        if !self.may_hold(stored, raw_length) {
+            return Err(BatchError::Decompress);
+        }
         out.clear();
         out.resize(raw_length, 0);
         let written = match self {
@@ -79,5 +84,17 @@ impl Compression {
             Self::Zstd => zstd::bulk::decompress_to_buffer(stored, out.as_mut_slice()).ok(),
         };
         if written == Some(raw_length) { Ok(()) } else { Err(BatchError::Decompress) }
+    }
+
+    /// Whether `stored` can stand for `raw_length` bytes at all, seen without taking memory for them.
+    fn may_hold(self, stored: &[u8], raw_length: usize) -> bool {
+        match self {
+            Self::None => stored.len() == raw_length,
+            Self::Lz4 => raw_length <= stored.len().saturating_mul(LZ4_MAX_RATIO),
+            Self::Zstd => match zstd::zstd_safe::get_frame_content_size(stored) {
+                Ok(stated) => stated.is_none_or(|n| n == raw_length as u64),
+                Err(_) => false,
+            },
+        }
     }
 }
