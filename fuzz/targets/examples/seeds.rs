@@ -1,0 +1,114 @@
+//! Writes the seeds of the corpora, after a change of format: `cargo run -p ringmail-fuzz-targets --example seeds`.
+//! Inputs that a fuzzer found stay as they are.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use ringmail_fuzz_targets::MESSAGES;
+use ringmail_wire::batch::{BatchBuilder, Compression, HeadersBuf};
+use ringmail_wire::protocol::{
+    Acks, Api, ConfigEntry, CreateTopicRequest, ErrorBody, ErrorCode, FetchPartition, FetchRequest,
+    FetchResponse, FetchedPartition, FetchedPartitionHeader, HandshakeRequest, ListTopicsResponse,
+    ListedTopic, Message, MetadataRequest, MetadataResponse, PartitionInfo, ProduceRequest, ShardInfo,
+    TopicInfo, Writer, features, put_frame,
+};
+
+fn batch(compression: Compression) -> Vec<u8> {
+    let mut headers = HeadersBuf::new();
+    headers.push(b"name", Some(b"value")).expect("a short header");
+    headers.push(b"name", None).expect("a short header");
+    let mut builder = BatchBuilder::new(1 << 16, compression);
+    for k in 0..3 {
+        let (key, headers) = if k == 1 { (None, &[][..]) } else { (Some(&b"key"[..]), headers.as_bytes()) };
+        builder.push(1000 - k, key, Some(&b"value ".repeat(10)), headers).expect("a small record");
+    }
+    let mut batch = Vec::new();
+    builder.finish_into(&mut batch);
+    batch
+}
+
+fn body<'a>(message: &impl Message<'a>) -> Vec<u8> {
+    let mut body = Vec::new();
+    message.encode(&mut Writer::new(&mut body));
+    body
+}
+
+/// Messages with something in them, by their names.
+fn full_messages(batch: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let header = FetchedPartitionHeader {
+        log: 7,
+        code: 0,
+        high_watermark: 3,
+        log_start: 0,
+        bytes: batch.len() as u32,
+    };
+    let config = vec![ConfigEntry { key: "retention.ms", value: "1000" }];
+    let partitions = vec![PartitionInfo { log: 7, shard: 1 }];
+    let fetch = FetchPartition { log: 7, offset: 0, max_bytes: 1 << 20 };
+    vec![
+        ("MetadataRequest", body(&MetadataRequest { topics: vec!["one", "two"] })),
+        (
+            "MetadataResponse",
+            body(&MetadataResponse {
+                shards: vec![ShardInfo { shard: 1, port: 9000, host: "host" }],
+                topics: vec![TopicInfo { name: "one", id: 1, partitions }],
+            }),
+        ),
+        ("CreateTopicRequest", body(&CreateTopicRequest { partitions: 2, name: "one", config })),
+        (
+            "ListTopicsResponse",
+            body(&ListTopicsResponse { topics: vec![ListedTopic { name: "one", partitions: 2 }] }),
+        ),
+        ("ProduceRequest", body(&ProduceRequest { log: 7, acks: Acks::Synced, batch })),
+        (
+            "FetchRequest",
+            body(&FetchRequest {
+                max_wait_ms: 500,
+                min_bytes: 1,
+                max_bytes: 1 << 20,
+                partitions: vec![fetch],
+            }),
+        ),
+        (
+            "FetchResponse",
+            body(&FetchResponse { partitions: vec![FetchedPartition { header, batches: batch }] }),
+        ),
+        ("ErrorBody", body(&ErrorBody { message: "what is wrong, and what to do" })),
+    ]
+}
+
+fn write(target: &str, name: &str, input: &[u8]) -> io::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(target);
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(name), input)
+}
+
+fn main() -> io::Result<()> {
+    let none = batch(Compression::None);
+    for (name, compression) in
+        [("none", Compression::None), ("lz4", Compression::Lz4), ("zstd", Compression::Zstd)]
+    {
+        write("record_batch", name, &batch(compression))?;
+    }
+    write("record_batch", "two", &none.repeat(2))?;
+
+    for (pick, (name, read)) in (0_u8..).zip(MESSAGES) {
+        // Every message has a form of nothing but zeros: numbers that are 0, strings and lists that are empty.
+        let zeros = (0..64).map(|length| vec![0; length]).find(|body| read(body));
+        write("native_messages", name, &[vec![pick], zeros.expect("such a form")].concat())?;
+        for (_, body) in full_messages(&none).iter().filter(|(full, _)| full == name) {
+            write("native_messages", &format!("{name}-full"), &[&[pick], &body[..]].concat())?;
+        }
+    }
+
+    let handshake =
+        HandshakeRequest { min_version: 1, max_version: 1, features: features::ALL, client: "seed" };
+    let mut stream = Vec::new();
+    put_frame(&mut stream, Api::Handshake, 1, 0, &handshake);
+    write("frame", "handshake", &stream)?;
+    put_frame(&mut stream, Api::Produce, 2, 0, &ProduceRequest { log: 7, acks: Acks::Synced, batch: &none });
+    put_frame(&mut stream, Api::Fetch, 3, ErrorCode::UnknownPartition as u16, &ErrorBody { message: "no" });
+    put_frame(&mut stream, Api::Ping, 4, 0, &());
+    write("frame", "session", &stream)
+}
