@@ -113,14 +113,14 @@ fn name_of(key: &str) -> &str {
     key.rsplit_once('.').map_or(key, |(_, name)| name)
 }
 
-/// The best-ranked candidate, if it is near enough to `text` to be worth a word.
-fn closest(ranked: impl Iterator<Item = (usize, String)>, text: &str) -> Option<String> {
+/// The best-ranked candidate, by [`distance`], if it is near enough to `text` to be worth a word.
+pub(crate) fn closest(ranked: impl Iterator<Item = (usize, String)>, text: &str) -> Option<String> {
     let (distance, candidate) = ranked.min()?;
     (distance <= 1 + text.chars().count() / 3).then_some(candidate)
 }
 
 /// The Levenshtein distance: how many letters must be put in, taken out or changed to make `a` into `b`.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, letter_a) in a.chars().enumerate() {

@@ -27,6 +27,7 @@ mod tests;
 pub use args::ConfigArgs;
 pub use cores::{CoreSet, ParseCoreSetError};
 pub use error::{ConfigError, Origin};
+pub(crate) use keys::{closest, distance};
 pub use listen::{ListenAddress, ParseListenAddressError};
 pub use quantity::{ByteSize, Limit, Millis, ParseQuantityError};
 pub use sections::{Config, Limits, Listen, Log, LogFormat, Logging, Node, Topics};
