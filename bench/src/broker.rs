@@ -39,21 +39,31 @@ pub struct Broker {
 }
 
 impl Setup {
-    /// Removes what an earlier run has left in the data directory.
+    /// Makes an empty data directory.
     ///
     /// # Errors
     ///
-    /// When the directory cannot be removed.
+    /// When an earlier one cannot be removed, or this one not be made.
     pub fn fresh(&self) -> Result<()> {
+        self.remove()?;
+        fs::create_dir_all(&self.data).map_err(Error::file("create", &self.data))
+    }
+
+    /// Removes the data directory with all that is in it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be removed.
+    pub fn remove(&self) -> Result<()> {
         match fs::remove_dir_all(&self.data) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::File { action: "remove", path: self.data.clone(), source: error })
             }
-            _ => fs::create_dir_all(&self.data).map_err(Error::file("create", &self.data)),
+            _ => Ok(()),
         }
     }
 
-    /// Starts the broker and waits until it serves.
+    /// Starts the broker with its defaults and waits until it serves.
     ///
     /// # Errors
     ///

@@ -5,11 +5,13 @@
 
 mod broker;
 mod cli;
+mod client;
 mod cpu;
 mod error;
 mod limits;
 mod load;
 mod report;
+mod scenarios;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -55,7 +55,7 @@ fn written_file(probe: &Probe) -> Result<File> {
     let mut written = filling.metadata().map_err(Error::file("read", &path))?.len();
     if written < probe.span {
         let mut block = Vec::with_capacity(MIB);
-        Content::new(1, 0, MIB, 1).append(0, &mut block);
+        Content::new(1, 0, MIB).append(0, &mut block);
         while written < probe.span {
             let rest = MIB - (written % MIB as u64) as usize;
             filling.write_all(&block[..rest]).map_err(Error::file("fill", &path))?;

@@ -28,7 +28,7 @@ impl Pages {
     /// The same, filled with bytes that neither compress nor repeat, in case something below is clever.
     pub fn noise(len: usize, seed: u64) -> Self {
         let mut pages = Self::zeroed(len);
-        let content = Content::new(seed, 0, PAGE, u64::MAX);
+        let content = Content::new(seed, 0, PAGE);
         let mut bytes = Vec::with_capacity(PAGE);
         for (number, page) in pages.pages.iter_mut().enumerate() {
             bytes.clear();

@@ -1,34 +1,17 @@
 //! What records hold: bytes that follow from the partition and the record's number, so that a consumer can tell
 //! exactly whether it got the right record, whole and in its place, without a copy of what was sent.
 
-/// Content of the records of one partition. Numbers wrap at `cycle`, which lets a producer build its batches once and
-/// send them again and again, while a consumer still knows every byte.
+/// Content of the records of one partition.
 #[derive(Clone, Copy, Debug)]
 pub struct Content {
     seed: u64,
     value_len: usize,
-    cycle: u64,
 }
 
 impl Content {
-    /// Values of `value_len` bytes for partition `partition`, which repeat after `cycle` records.
-    ///
-    /// # Panics
-    ///
-    /// When `cycle` is zero.
-    pub fn new(seed: u64, partition: u32, value_len: usize, cycle: u64) -> Self {
-        assert!(cycle > 0, "content repeats after at least one record");
-        Self { seed: mix(seed ^ (u64::from(partition) << 32)), value_len, cycle }
-    }
-
-    /// Length of every value, in bytes.
-    pub fn value_len(&self) -> usize {
-        self.value_len
-    }
-
-    /// After how many records the content repeats.
-    pub fn cycle(&self) -> u64 {
-        self.cycle
+    /// Values of `value_len` bytes for partition `partition`.
+    pub fn new(seed: u64, partition: u32, value_len: usize) -> Self {
+        Self { seed: mix(seed ^ (u64::from(partition) << 32)), value_len }
     }
 
     /// Appends the value of record `number` to `out`.
@@ -50,7 +33,7 @@ impl Content {
     }
 
     fn words(&self, number: u64) -> impl Iterator<Item = [u8; 8]> + use<> {
-        let mut state = mix(self.seed ^ (number % self.cycle));
+        let mut state = mix(self.seed ^ number);
         std::iter::repeat_with(move || {
             state = state.wrapping_add(GOLDEN_RATIO);
             mix(state).to_le_bytes()
@@ -80,20 +63,19 @@ mod tests {
     #[test]
     fn a_value_matches_itself_alone() {
         for len in [0, 1, 7, 8, 9, 100, 1024] {
-            let content = Content::new(7, 3, len, 1000);
+            let content = Content::new(7, 3, len);
             let bytes = value(&content, 41);
             assert_eq!(bytes.len(), len);
             assert!(content.matches(41, &bytes));
-            assert!(content.matches(1041, &bytes), "numbers wrap at the cycle");
             assert!(len == 0 || !content.matches(42, &bytes));
-            assert!(len == 0 || !Content::new(7, 4, len, 1000).matches(41, &bytes));
-            assert!(len == 0 || !Content::new(8, 3, len, 1000).matches(41, &bytes));
+            assert!(len == 0 || !Content::new(7, 4, len).matches(41, &bytes));
+            assert!(len == 0 || !Content::new(8, 3, len).matches(41, &bytes));
         }
     }
 
     #[test]
     fn one_changed_bit_or_byte_is_noticed() {
-        let content = Content::new(1, 0, 100, 10);
+        let content = Content::new(1, 0, 100);
         let bytes = value(&content, 5);
         for position in 0..bytes.len() {
             let mut damaged = bytes.clone();

@@ -25,18 +25,8 @@ impl Latencies {
 
     /// Adds one latency; one longer than two minutes counts as two minutes.
     pub fn record(&mut self, latency: Duration) {
-        self.record_many(latency, 1);
-    }
-
-    /// Adds the same latency `count` times.
-    pub fn record_many(&mut self, latency: Duration, count: u64) {
         let nanos = latency.min(LONGEST).as_nanos() as u64;
-        self.nanos.saturating_record_n(nanos, count);
-    }
-
-    /// Adds all of another distribution.
-    pub fn merge(&mut self, other: &Self) {
-        self.nanos.add(&other.nanos).expect("all distributions have the same bounds");
+        self.nanos.saturating_record(nanos);
     }
 
     /// How many were recorded.
@@ -93,15 +83,5 @@ mod tests {
         let mut latencies = Latencies::new();
         latencies.record(Duration::from_secs(1000));
         assert!(latencies.quantile_us(1.0).unwrap() >= 119e6);
-    }
-
-    #[test]
-    fn merging_adds_up() {
-        let (mut a, mut b) = (Latencies::new(), Latencies::new());
-        a.record_many(Duration::from_micros(1), 3);
-        b.record(Duration::from_micros(9));
-        a.merge(&b);
-        assert_eq!(a.count(), 4);
-        assert!(a.quantile_us(1.0).unwrap() >= 9.0);
     }
 }

@@ -20,8 +20,7 @@ pub struct Meter {
 impl Meter {
     /// Nothing counted yet.
     pub fn new(window: Window) -> Self {
-        let steps = window.length().as_nanos().div_ceil(STEP.as_nanos()) as usize;
-        Self { window, records: 0, bytes: 0, latencies: Latencies::new(), steps: vec![0; steps] }
+        Self { window, records: 0, bytes: 0, latencies: Latencies::new(), steps: vec![0; step_count(window)] }
     }
 
     /// Counts `records` of `bytes` together that were acknowledged (or consumed) at `now` and, for latency, were due at
@@ -37,6 +36,12 @@ impl Meter {
         self.steps[step as usize] += records;
     }
 
+    /// Closes the window at `now` if it is still open: whatever was measured has come to its end.
+    pub fn cut(&mut self, now: Instant) {
+        self.window = self.window.cut(now);
+        self.steps.truncate(step_count(self.window));
+    }
+
     /// The window that is counted in.
     pub fn window(&self) -> Window {
         self.window
@@ -49,12 +54,16 @@ impl Meter {
 
     /// Records per second of the window.
     pub fn records_per_s(&self) -> f64 {
-        self.records as f64 / self.window.length().as_secs_f64()
+        self.rate(self.records)
     }
 
     /// Bytes per second of the window.
     pub fn bytes_per_s(&self) -> f64 {
-        self.bytes as f64 / self.window.length().as_secs_f64()
+        self.rate(self.bytes)
+    }
+
+    fn rate(&self, count: u64) -> f64 {
+        count as f64 / self.window.length().as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
     /// Latencies of what was counted.
@@ -68,6 +77,11 @@ impl Meter {
         let rate = |(index, &records): (usize, &u64)| (index as f64 * step, records as f64 / step);
         self.steps.iter().enumerate().map(rate).collect()
     }
+}
+
+/// Steps that a window takes; the last may be cut short.
+fn step_count(window: Window) -> usize {
+    window.length().as_nanos().div_ceil(STEP.as_nanos()) as usize
 }
 
 #[cfg(test)]
@@ -89,6 +103,15 @@ mod tests {
         assert_eq!(meter.latencies().count(), 2);
         let series = meter.series();
         assert_eq!((series.len(), series[0].1, series[9].1), (10, 200.0, 200.0));
+    }
+
+    #[test]
+    fn what_ends_early_has_the_rate_until_its_end() {
+        let start = Instant::now();
+        let mut meter = Meter::new(Window::new(start, Duration::ZERO, Duration::from_secs(10)));
+        meter.count(start + Duration::from_millis(900), start, 100, 100);
+        meter.cut(start + Duration::from_secs(1));
+        assert_eq!((meter.records_per_s(), meter.series().len()), (100.0, 10));
     }
 
     #[test]

@@ -43,9 +43,9 @@ impl Window {
         self.opens
     }
 
-    /// The moment from which results no longer count.
-    pub fn closes(&self) -> Instant {
-        self.closes
+    /// The same window, closed early if it is still open at `now`.
+    pub fn cut(self, now: Instant) -> Self {
+        Self { closes: self.closes.min(now.max(self.opens)), ..self }
     }
 
     /// How long the window is open.
@@ -67,5 +67,14 @@ mod tests {
         assert_eq!(window.phase(start + Duration::from_millis(2999)), Phase::Measuring);
         assert_eq!(window.phase(start + Duration::from_secs(3)), Phase::Over);
         assert_eq!(window.length(), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_window_can_be_cut_but_not_stretched() {
+        let start = Instant::now();
+        let window = Window::new(start, Duration::from_secs(1), Duration::from_secs(2));
+        assert_eq!(window.cut(start + Duration::from_secs(2)).length(), Duration::from_secs(1));
+        assert_eq!(window.cut(start + Duration::from_secs(9)).length(), Duration::from_secs(2));
+        assert_eq!(window.cut(start).length(), Duration::ZERO);
     }
 }

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 pub use goal::{Goal, Verdict};
 pub use lines::{per_second, print};
 pub use machine::Machine;
-pub use outcome::{Bounds, Curve, Outcome, Series, round};
+pub use outcome::{Bounds, Curve, Outcome, Series};
 
 /// Everything that one run of the load generator has found.
 #[derive(Debug, Serialize)]

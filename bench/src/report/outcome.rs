@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::cpu::Usage;
 use crate::limits::{Figure, Limit};
-use crate::load::Meter;
+use crate::load::{Latencies, Meter};
 
 /// The result of one scenario. [`Outcome::json_line`] is its public form.
 #[derive(Clone, Debug, Serialize)]
@@ -18,7 +18,7 @@ pub struct Outcome {
     pub bytes_per_s: f64,
     /// The limit of the machine that `ratio` is against.
     pub limit: String,
-    /// The result as a share of that limit; higher is better, also where the limit is a latency.
+    /// The result as a share of that limit. Where the limit is a latency, its share of the result: higher is better then, too.
     pub ratio: f64,
     /// Median latency in microseconds, if the scenario measures one.
     pub p50_us: Option<f64>,
@@ -105,12 +105,22 @@ impl Outcome {
 
     /// Takes rates and latencies from a meter.
     pub fn take_meter(&mut self, meter: &Meter, latency_of: &'static str) {
-        self.records_per_s = round(meter.records_per_s());
-        self.bytes_per_s = round(meter.bytes_per_s());
-        self.p50_us = meter.latencies().p50_us().map(round);
-        self.p99_us = meter.latencies().p99_us().map(round);
+        self.take_rates(meter);
+        self.take_latencies(meter.latencies());
         self.series.push(Series { name: "records/s", points: meter.series() });
         self.curves.push(Curve { name: latency_of, points: meter.latencies().curve() });
+    }
+
+    /// Takes the rates of a meter.
+    pub fn take_rates(&mut self, meter: &Meter) {
+        self.records_per_s = round(meter.records_per_s());
+        self.bytes_per_s = round(meter.bytes_per_s());
+    }
+
+    /// Takes the latencies that stand in the JSON line.
+    pub fn take_latencies(&mut self, latencies: &Latencies) {
+        self.p50_us = latencies.p50_us().map(round);
+        self.p99_us = latencies.p99_us().map(round);
     }
 
     /// Takes the broker's memory, and its CPU time between two moments, of which `records` are the reason.

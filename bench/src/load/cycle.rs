@@ -1,4 +1,4 @@
-//! Batches that are built once and sent again and again, and the check of what comes back.
+//! BatchCycle that are built once and sent again and again, and the check of what comes back.
 //!
 //! Building records costs a client more than a broker that handles whole batches, so that a load generator on one core
 //! would measure itself. What a consumer gets is still checked to the last byte: the batch at an offset is known.
@@ -16,12 +16,12 @@ const TIMESTAMP: i64 = 1_767_225_600_000;
 
 /// A cycle of different batches of equal size. Partition `p` begins with the `p`-th, so that partitions differ.
 #[derive(Clone, Debug)]
-pub struct Batches {
+pub struct BatchCycle {
     cycle: Vec<Bytes>,
     records: u64,
 }
 
-impl Batches {
+impl BatchCycle {
     /// `count` batches of at most `batch_bytes`, each with as many records with values of `value_len` bytes as fit.
     ///
     /// # Panics
@@ -29,7 +29,7 @@ impl Batches {
     /// When `count` is zero, or not even one record fits.
     pub fn build(count: usize, batch_bytes: usize, value_len: usize) -> Self {
         assert!(count > 0, "a cycle has batches");
-        let content = Content::new(1, 0, value_len, u64::MAX);
+        let content = Content::new(1, 0, value_len);
         let mut builder = BatchBuilder::new(batch_bytes, Compression::None);
         let mut value = Vec::with_capacity(value_len);
         let mut number = 0;
@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    fn stored(batches: &Batches, partition: u32, number: u64) -> Vec<u8> {
+    fn stored(batches: &BatchCycle, partition: u32, number: u64) -> Vec<u8> {
         let mut bytes = batches.get(partition, number).to_vec();
         set_base_offset(&mut bytes, number * batches.records());
         bytes
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn batches_are_full_and_valid() {
-        let batches = Batches::build(4, 64 << 10, 100);
+        let batches = BatchCycle::build(4, 64 << 10, 100);
         assert!(batches.batch_bytes() > (64 << 10) - 120 && batches.batch_bytes() <= 64 << 10);
         let batch = Batch::parse(batches.get(0, 0)).unwrap();
         batch.check().unwrap();
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn only_the_right_batch_passes() {
-        let batches = Batches::build(4, 4096, 100);
+        let batches = BatchCycle::build(4, 4096, 100);
         let offset = 6 * batches.records();
         let bytes = stored(&batches, 3, 6);
         batches.check(3, offset, &Batch::parse(&bytes).unwrap()).unwrap();
