@@ -38,8 +38,8 @@ impl ConfigArgs {
     /// The configuration that results from the defaults, the file, the environment and these flags.
     ///
     /// # Errors
-    /// If the file cannot be read, if any source has an unknown key or a value that its key cannot take, or if the whole is
-    /// not valid.
+    /// If the file cannot be read, if any source has an unknown key or a value that its key cannot take, or
+    /// if the whole is not valid.
     pub fn load(&self) -> Result<Config, ConfigError> {
         self.load_with(std::env::vars_os())
     }

@@ -6,7 +6,8 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
-/// More than any Linux kernel can be built for (`NR_CPUS` is at most 8,192), so that a slip such as `0-99999999` is told apart.
+/// More than any Linux kernel can be built for (`NR_CPUS` is at most 8,192), so that a slip such as
+/// `0-99999999` is told apart.
 const HIGHEST_CORE: usize = 8_191;
 
 /// A choice of cores: `"all"` that the process may use, or a list such as `"0-3,5"`.

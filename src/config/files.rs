@@ -9,8 +9,9 @@ use serde::Deserialize;
 use super::layers::Assignment;
 use super::{ConfigError, Origin};
 
-/// The assignments in `text`, in the order of its lines. `name` stands for the file in errors. Sections without any key are
-/// kept as assignments of an empty table to the section, so that a misspelt section is found even if it is empty.
+/// The assignments in `text`, in the order of its lines. `name` stands for the file in errors. Sections
+/// without any key are kept as assignments of an empty table to the section, so that a misspelt section is
+/// found even if it is empty.
 ///
 /// # Errors
 /// If `text` is not TOML.

@@ -9,7 +9,8 @@ use super::Config;
 /// The prefix of the environment variables that are keys.
 const VARIABLE_PREFIX: &str = "RINGMAIL_";
 
-/// Variables with the prefix that are not keys: the broker's configuration file and the client commands' server.
+/// Variables with the prefix that are not keys: the broker's configuration file and the client commands'
+/// server.
 const OTHER_VARIABLES: [&str; 2] = [CONFIG_VARIABLE, "RINGMAIL_SERVER"];
 
 /// Kubernetes sets variables that begin like this in every container beside a service named `ringmail`.
@@ -71,7 +72,8 @@ impl Keys {
         closest(ranked, variable.trim_start_matches(VARIABLE_PREFIX))
     }
 
-    /// Reads a value that came as text, from the environment or a flag, as the TOML type that the key's default has.
+    /// Reads a value that came as text, from the environment or a flag, as the TOML type that the key's
+    /// default has.
     ///
     /// # Errors
     /// In words, if `text` is not of that type.

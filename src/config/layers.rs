@@ -41,7 +41,8 @@ impl Layers {
         }
     }
 
-    /// Lays one assignment on top. Its value is checked by itself, because only here is it known where it came from.
+    /// Lays one assignment on top. Its value is checked by itself, because only here is it known where it
+    /// came from.
     fn set(&mut self, assignment: Assignment) -> Result<(), ConfigError> {
         let Assignment { key, value, origin } = assignment;
         let is_section = self.keys.contains_section(&key);
@@ -81,7 +82,8 @@ impl Config {
     /// Reads a configuration file's `text` over the defaults. `name` stands for the file in errors.
     ///
     /// # Errors
-    /// If the text is not TOML, has an unknown key or a value that its key cannot take, or if the whole is not valid.
+    /// If the text is not TOML, has an unknown key or a value that its key cannot take, or if the whole is
+    /// not valid.
     pub fn from_toml(text: &str, name: &str) -> Result<Self, ConfigError> {
         let mut layers = Layers::new();
         layers.set_all(text, name)?;

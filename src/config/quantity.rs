@@ -153,7 +153,8 @@ quantity! {
 }
 
 quantity! {
-    /// A duration in milliseconds, written as `"10 min"` (ms, s, min, h, d) or as a whole number of milliseconds.
+    /// A duration in milliseconds, written as `"10 min"` (ms, s, min, h, d) or as a whole number of
+    /// milliseconds.
     Millis, DURATION
 }
 

@@ -8,8 +8,8 @@ use super::keys::table_of;
 use super::{Config, DEFAULT_TOML};
 
 impl Config {
-    /// The configuration as TOML with the comments of the default file; what differs from its default says so. Reading it
-    /// gives this configuration back.
+    /// The configuration as TOML with the comments of the default file; what differs from its default says
+    /// so. Reading it gives this configuration back.
     pub fn render(&self) -> String {
         let effective = table_of(self);
         let default = table_of(&Self::default());

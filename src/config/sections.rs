@@ -1,4 +1,5 @@
-//! The sections of the configuration and their defaults. What each key does is documented for users in `default.toml`.
+//! The sections of the configuration and their defaults. What each key does is documented for users in
+//! `default.toml`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -59,14 +60,14 @@ impl Default for Node {
 pub struct Listen {
     /// The native protocol's shared listener.
     pub native: ListenAddress,
-    /// The native protocol's port of shard 0, the others following; 0 means those after the shared listener's port, or
-    /// free ones if that was itself chosen by the kernel.
+    /// The native protocol's port of shard 0, the others following; 0 means those after the shared listener's
+    /// port, or free ones if that was itself chosen by the kernel.
     pub shard_ports_from: u16,
 }
 
 impl Listen {
-    /// The native protocol's port of `shard`, or 0 where the kernel is to choose one. Validation has made sure that the ports
-    /// of all shards exist.
+    /// The native protocol's port of `shard`, or 0 where the kernel is to choose one. Validation has made
+    /// sure that the ports of all shards exist.
     pub fn shard_port(&self, shard: u16) -> u16 {
         match self.first_shard_port() {
             0 => 0,
@@ -98,7 +99,7 @@ impl Default for Listen {
 pub struct Limits {
     /// The largest native request, header included.
     pub frame: ByteSize,
-    /// The largest record batch.
+    /// The largest record batch, decompressed.
     pub batch: ByteSize,
     /// Connections to the broker.
     pub connections: u32,

@@ -11,7 +11,7 @@ const BLOCK: ByteSize = ByteSize::kib(4);
 /// A segment holds at least this many of the largest writes, so that what is lost at its end stays small.
 const WRITES_PER_SEGMENT: u64 = 8;
 
-/// Half of the 128 entries of a shard's ring, so that reads do not crowd out writes.
+/// A quarter of the entries of a shard's disk ring, so that writes, reads and upkeep leave each other room.
 const MOST_IN_FLIGHT: u16 = 64;
 
 /// A broken rule: the key to change, and what must hold.
@@ -155,7 +155,7 @@ impl Config {
             )
         })?;
         require(log.segment <= ByteSize::mib(4096), "log.segment", || {
-            "positions inside a segment end at 4 GiB: write that or less".to_owned()
+            "a start after a crash reads the newest segment again: write 4 GiB or less".to_owned()
         })?;
         require(log.tail_cache >= log.write, "log.tail_cache", || {
             format!("the newest write must fit, so write log.write ({}) or more", log.write)

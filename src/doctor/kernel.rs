@@ -3,7 +3,7 @@
 use super::{Check, source};
 
 /// The first version whose io_uring has all that the broker's runtime is built on.
-const OLDEST: (u32, u32) = (5, 8);
+const OLDEST: (u32, u32) = (5, 11);
 
 /// The first long-term version in which io_uring's workers are native threads of the process.
 const SOUND: (u32, u32) = (5, 15);
@@ -53,7 +53,7 @@ mod tests {
         for (release, verdict) in [
             ("6.18.44-fc-v669", Verdict::Good),
             ("5.15.0-91-generic", Verdict::Good),
-            ("5.10.0", Verdict::Warn),
+            ("5.11.0", Verdict::Warn),
             ("5.4-rc1", Verdict::Bad),
             ("unknown", Verdict::Warn),
         ] {

@@ -9,15 +9,8 @@ const NOFILE: &str = "open files";
 /// Below this the runtime does not start a shard.
 const LEAST_MEMLOCK: u64 = 512 << 10;
 
-/// What a shard registers with the kernel, so that its disk buffers need not be mapped anew for every operation: 10 MiB of
-/// buffers, counted once for each of its three rings.
-const MEMLOCK_PER_SHARD: u64 = 32 << 20;
-
 /// Files that the broker holds open besides connections: segments, rings and event descriptors.
 const FILES_BESIDE_CONNECTIONS: u64 = 1_024;
-
-/// `CAP_IPC_LOCK`, which lifts the limit of locked memory, in the bit mask of capabilities.
-const CAP_IPC_LOCK: u64 = 1 << 14;
 
 pub(super) fn checks(config: &Config) -> Vec<Check> {
     let limits = source::text("/proc/self/limits").unwrap_or_default();
@@ -25,10 +18,7 @@ pub(super) fn checks(config: &Config) -> Vec<Check> {
     let files = Limit::find(&limits, "Max open files");
     let files_needed = u64::from(config.limits.connections) + FILES_BESIDE_CONNECTIONS;
     vec![
-        memlock.map_or_else(
-            || Check::not_exposed(MEMLOCK),
-            |limit| judge_memlock(limit, may_lock_all_memory(), shards(config) * MEMLOCK_PER_SHARD),
-        ),
+        memlock.map_or_else(|| Check::not_exposed(MEMLOCK), judge_memlock),
         files.map_or_else(|| Check::not_exposed(NOFILE), |limit| judge_files(limit, files_needed)),
     ]
 }
@@ -39,13 +29,6 @@ pub(super) fn shards(config: &Config) -> u64 {
         0 => config.node.cores.resolve().map_or(1, |cores| cores.len() as u64),
         shards => shards.into(),
     }
-}
-
-fn may_lock_all_memory() -> bool {
-    let status = source::text("/proc/self/status").unwrap_or_default();
-    let effective = source::field(&status, "CapEff");
-    let mask = effective.and_then(|mask| u64::from_str_radix(mask, 16).ok());
-    mask.is_some_and(|mask| mask & CAP_IPC_LOCK != 0)
 }
 
 /// A limit in force; `None` is unlimited.
@@ -71,25 +54,15 @@ impl Limit {
     }
 }
 
-fn judge_memlock(limit: Limit, privileged: bool, wanted: u64) -> Check {
+fn judge_memlock(limit: Limit) -> Check {
     let size = |bytes| ByteSize::new(bytes).to_string();
     let finding = limit.show(size);
-    if !limit.allows(LEAST_MEMLOCK) {
-        let advice = format!("raise it to {}: LimitMEMLOCK= of the service, or ulimit -l", size(wanted));
-        return Check::bad(MEMLOCK, finding, advice);
-    }
-    if limit.allows(wanted) {
+    if limit.allows(LEAST_MEMLOCK) {
         return Check::good(MEMLOCK, finding);
     }
-    if privileged {
-        return Check::good(MEMLOCK, format!("{finding}, but this process may exceed it (CAP_IPC_LOCK)"));
-    }
-    let advice = format!(
-        "disk buffers cannot be registered, which costs time on every operation: raise it to {} (LimitMEMLOCK= of the \
-         service, or ulimit -l)",
-        size(wanted)
-    );
-    Check::warn(MEMLOCK, finding, advice)
+    let least = size(LEAST_MEMLOCK);
+    let advice = format!("raise it to {least} or more: LimitMEMLOCK= of the service, or ulimit -l");
+    Check::bad(MEMLOCK, finding, advice)
 }
 
 fn judge_files(limit: Limit, needed: u64) -> Check {
@@ -123,13 +96,10 @@ Max locked memory         unlimited            unlimited            bytes     ";
     }
 
     #[test]
-    fn locked_memory_is_judged_by_what_shards_need() {
-        let judge = |limit, privileged| judge_memlock(Limit(limit), privileged, 64 << 20).verdict;
-        assert_eq!(judge(None, false), Verdict::Good);
-        assert_eq!(judge(Some(64 << 20), false), Verdict::Good);
-        assert_eq!(judge(Some(8 << 20), true), Verdict::Good);
-        assert_eq!(judge(Some(8 << 20), false), Verdict::Warn);
-        assert_eq!(judge(Some(64 << 10), true), Verdict::Bad);
+    fn the_runtime_needs_some_locked_memory() {
+        assert_eq!(judge_memlock(Limit(None)).verdict, Verdict::Good);
+        assert_eq!(judge_memlock(Limit(Some(8 << 20))).verdict, Verdict::Good);
+        assert_eq!(judge_memlock(Limit(Some(64 << 10))).verdict, Verdict::Bad);
     }
 
     #[test]

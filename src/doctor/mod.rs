@@ -1,7 +1,7 @@
 //! Checks of the host: is it fit to run a broker, and what would make it fitter.
 //!
-//! Every check is data, a [`Check`], so that it can be printed for people and for programs. What a host does not expose, as
-//! virtual machines and containers often do not, is said to be so and is no failure.
+//! Every check is data, a [`Check`], so that it can be printed for people and for programs. What a host does
+//! not expose, as virtual machines and containers often do not, is said to be so and is no failure.
 
 mod check;
 mod cpu;
@@ -19,8 +19,9 @@ pub use check::{Check, Verdict};
 
 use crate::config::Config;
 
-/// Checks this host for a broker with this configuration. Takes about two seconds, because the disk is measured; writes one
-/// scratch file into the data directory, or into the nearest existing directory above it, and removes it.
+/// Checks this host for a broker with this configuration. Takes about two seconds, because the disk is
+/// measured; writes one scratch file into the data directory, or into the nearest existing directory above
+/// it, and removes it.
 pub fn run(config: &Config) -> Vec<Check> {
     let mut checks = vec![kernel::version()];
     checks.extend(uring::checks());

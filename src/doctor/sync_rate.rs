@@ -23,8 +23,8 @@ const SLOW: Duration = Duration::from_millis(5);
 /// Faster than this, nothing can have been made durable: no device is.
 const IMPLAUSIBLE: Duration = Duration::from_micros(5);
 
-/// Measures one 4 KiB write at a time into already written extents, as segments are written to once they are recycled: with
-/// `fdatasync` after each, and with O_DSYNC.
+/// Measures one 4 KiB write at a time into already written extents, as segments are written to once they are
+/// recycled: with `fdatasync` after each, and with O_DSYNC.
 pub(super) fn check(scratch: &Scratch) -> Check {
     match measure(scratch) {
         Ok((flush, dsync)) => judge(&flush, &dsync),

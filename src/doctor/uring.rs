@@ -10,7 +10,7 @@ const RING: &str = "io_uring";
 const OPERATIONS: &str = "io_uring operations";
 
 /// What the runtime issues; it does not start if one is missing.
-const NEEDED: [(&str, u8); 23] = [
+const NEEDED: [(&str, u8); 25] = [
     ("nop", opcode::Nop::CODE),
     ("readv", opcode::Readv::CODE),
     ("writev", opcode::Writev::CODE),
@@ -30,6 +30,8 @@ const NEEDED: [(&str, u8); 23] = [
     ("openat", opcode::OpenAt::CODE),
     ("close", opcode::Close::CODE),
     ("statx", opcode::Statx::CODE),
+    ("renameat", opcode::RenameAt::CODE),
+    ("unlinkat", opcode::UnlinkAt::CODE),
     ("read", opcode::Read::CODE),
     ("write", opcode::Write::CODE),
     ("send", opcode::Send::CODE),

@@ -31,7 +31,8 @@ pub enum LoggingError {
     Thread(#[from] io::Error),
 }
 
-/// Starts to log for the whole process, as `config` says. What was logged until the guard is dropped is written out then.
+/// Starts to log for the whole process, as `config` says. What was logged until the guard is dropped is
+/// written out then.
 ///
 /// # Errors
 /// If the level is not valid, if the process logs already, or if no thread can be started.
@@ -50,8 +51,8 @@ fn try_init(subscriber: impl Into<tracing::Dispatch>) -> Result<(), TryInitError
     tracing_subscriber::util::SubscriberInitExt::try_init(subscriber)
 }
 
-/// Whether to colour what is written to `stream`: colours are for people at a terminal who have not asked for none
-/// (<https://no-color.org>).
+/// Whether to colour what is written to `stream`: colours are for people at a terminal who have not asked for
+/// none (<https://no-color.org>).
 pub fn colour_wanted(stream: &impl IsTerminal) -> bool {
     let declined = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     stream.is_terminal() && !declined
@@ -60,7 +61,8 @@ pub fn colour_wanted(stream: &impl IsTerminal) -> bool {
 /// The filter that `level` describes, in the syntax of [`EnvFilter`].
 ///
 /// # Errors
-/// If `level` is not in that syntax. A misspelt level is refused too, though the syntax would take it for a module's name.
+/// If `level` is not in that syntax. A misspelt level is refused too, though the syntax would take it for a
+/// module's name.
 pub fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
     // Inside the brackets of a span filter a comma or a bare word is ordinary.
     let plain = !level.contains('[');

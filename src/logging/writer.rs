@@ -1,7 +1,8 @@
 //! Writing log lines without ever waiting for whoever reads them.
 //!
-//! A shard must not block, and standard error does: on a terminal that is paused, on a pipe whose reader is slow. So events
-//! are handed to a thread through a bounded queue. When the queue is full, lines are dropped, counted, and the loss logged.
+//! A shard must not block, and standard error does: on a terminal that is paused, on a pipe whose reader is
+//! slow. So events are handed to a thread through a bounded queue. When the queue is full, lines are dropped,
+//! counted, and the loss logged.
 
 use std::io::{self, Write};
 use std::sync::Arc;

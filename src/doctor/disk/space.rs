@@ -40,7 +40,8 @@ fn judge(available: u64, shards: u64, wanted_per_shard: u64) -> Check {
 fn available(directory: &Path) -> io::Result<u64> {
     let path = CString::new(directory.as_os_str().as_bytes())?;
     let mut answer = MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: `path` is a NUL-terminated string and `answer` has room for the structure; both outlive the call.
+    // SAFETY: `path` is a NUL-terminated string and `answer` has room for the structure; both outlive the
+    // call.
     if unsafe { libc::statvfs(path.as_ptr(), answer.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
