@@ -2,8 +2,12 @@
 
 mod admin;
 mod consumer;
+#[cfg(test)]
+mod fake;
 mod link;
 mod producer;
+#[cfg(test)]
+mod tests;
 
 pub use admin::Admin;
 pub use consumer::{Consumer, Received};
