@@ -1,0 +1,242 @@
+//! The catalog: which topics there are, how they are configured, and which shard owns each of their partitions.
+//!
+//! A pure state machine. Shard 0 plans a [`Change`] ([`plan`]), makes it durable as a record of log 0 ([`record`]) and has
+//! every shard apply it; so every shard holds the same catalog, and a restart gets it back by applying the records again.
+//! Ids of topics and logs count up and are never used twice.
+
+mod change;
+mod config;
+mod name;
+mod placement;
+pub mod plan;
+pub mod record;
+
+use std::collections::BTreeMap;
+
+use ahash::AHashMap;
+use ringmail_wire::protocol::LogId;
+use serde::{Deserialize, Serialize};
+
+pub use change::Change;
+pub use config::{ConfigKey, TopicConfig, TopicValues};
+pub use plan::{CatalogError, CatalogLimits};
+
+/// The log that the catalog itself is kept in, on shard 0. Clients cannot reach it.
+pub const CATALOG_LOG: LogId = 0;
+
+/// The number of a shard.
+pub type ShardId = u16;
+
+/// A partition: its place in [`Topic::partitions`] is its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(LogId, ShardId)", into = "(LogId, ShardId)")]
+pub struct Partition {
+    /// Its log.
+    pub log: LogId,
+    /// The shard that owns it.
+    pub shard: ShardId,
+}
+
+impl From<(LogId, ShardId)> for Partition {
+    fn from((log, shard): (LogId, ShardId)) -> Self {
+        Self { log, shard }
+    }
+}
+
+impl From<Partition> for (LogId, ShardId) {
+    fn from(partition: Partition) -> Self {
+        (partition.log, partition.shard)
+    }
+}
+
+/// A topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topic {
+    /// Its identity; a topic that is created again under the same name gets another.
+    pub id: u64,
+    /// How its partitions are kept.
+    pub config: TopicConfig,
+    /// Partition 0 first.
+    pub partitions: Vec<Partition>,
+}
+
+/// All topics. Serialized, it is a snapshot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "State", into = "State")]
+pub struct Catalog {
+    state: State,
+    /// The shard of each partition's log.
+    owners: AHashMap<LogId, ShardId>,
+    /// Partitions on each shard; shards beyond the end have none.
+    loads: Vec<usize>,
+}
+
+impl PartialEq for Catalog {
+    fn eq(&self, other: &Self) -> bool {
+        self.state == other.state
+    }
+}
+
+impl Eq for Catalog {}
+
+/// What of the catalog is not derived from the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    /// The id of the next topic.
+    next_topic: u64,
+    /// The id of the next log.
+    next_log: LogId,
+    topics: BTreeMap<String, Topic>,
+    /// Logs that are deleted, but whose owners have not said yet that nothing of them is left.
+    dropping: BTreeMap<LogId, ShardId>,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        let state = State {
+            next_topic: 1,
+            next_log: CATALOG_LOG + 1,
+            topics: BTreeMap::new(),
+            dropping: BTreeMap::new(),
+        };
+        state.into()
+    }
+}
+
+impl From<State> for Catalog {
+    fn from(state: State) -> Self {
+        let mut catalog = Self { state, owners: AHashMap::new(), loads: Vec::new() };
+        let partitions: Vec<_> = catalog.state.topics.values().flat_map(|t| t.partitions.clone()).collect();
+        catalog.index(&partitions);
+        catalog
+    }
+}
+
+impl From<Catalog> for State {
+    fn from(catalog: Catalog) -> Self {
+        catalog.state
+    }
+}
+
+impl Catalog {
+    /// The topic of this name.
+    pub fn topic(&self, name: &str) -> Option<&Topic> {
+        self.state.topics.get(name)
+    }
+
+    /// All topics by name, in the order of their names.
+    pub fn topics(&self) -> impl ExactSizeIterator<Item = (&str, &Topic)> {
+        self.state.topics.iter().map(|(name, topic)| (name.as_str(), topic))
+    }
+
+    /// The shard that owns the log of a partition. The catalog's own log is none.
+    #[inline]
+    pub fn owner(&self, log: LogId) -> Option<ShardId> {
+        self.owners.get(&log).copied()
+    }
+
+    /// Partitions of all topics.
+    pub fn partition_count(&self) -> usize {
+        self.owners.len()
+    }
+
+    /// Logs whose deletion is not known to be complete, with their shards.
+    pub fn dropping(&self) -> impl Iterator<Item = (LogId, ShardId)> {
+        self.state.dropping.iter().map(|(log, shard)| (*log, *shard))
+    }
+
+    /// The partitions that `shard` owns, each with the configuration of its topic.
+    pub fn partitions_of(&self, shard: ShardId) -> impl Iterator<Item = (LogId, &TopicConfig)> {
+        self.state.topics.values().flat_map(move |topic| {
+            let own = topic.partitions.iter().filter(move |partition| partition.shard == shard);
+            own.map(|partition| (partition.log, &topic.config))
+        })
+    }
+
+    /// Carries out a change that was planned on this very state.
+    ///
+    /// # Errors
+    /// If it does not fit this state, which a record of a damaged or foreign log may not. Nothing is changed then.
+    pub fn apply(&mut self, change: &Change) -> Result<(), CatalogMismatch> {
+        match change {
+            Change::Created { name, topic } => self.create(name, topic),
+            Change::Altered { name, config, added } => self.alter(name, config, added),
+            Change::Deleted { name } => self.delete(name),
+            Change::Dropped { logs } => {
+                logs.iter().for_each(|log| drop(self.state.dropping.remove(log)));
+                Ok(())
+            }
+        }
+    }
+
+    fn create(&mut self, name: &str, topic: &Topic) -> Result<(), CatalogMismatch> {
+        if self.state.topics.contains_key(name) {
+            return Err(CatalogMismatch(format!("topic {name} is created twice")));
+        }
+        self.check_new(&topic.partitions)?;
+        if topic.id < self.state.next_topic {
+            return Err(CatalogMismatch(format!("topic {name} has the id {} of an earlier one", topic.id)));
+        }
+        self.state.next_topic = topic.id + 1;
+        self.index(&topic.partitions);
+        self.state.topics.insert(name.to_owned(), topic.clone());
+        Ok(())
+    }
+
+    fn alter(
+        &mut self,
+        name: &str,
+        config: &TopicConfig,
+        added: &[Partition],
+    ) -> Result<(), CatalogMismatch> {
+        self.check_new(added)?;
+        let topic = self.state.topics.get_mut(name);
+        let topic =
+            topic.ok_or_else(|| CatalogMismatch(format!("topic {name} is altered but does not exist")))?;
+        topic.config = config.clone();
+        topic.partitions.extend_from_slice(added);
+        self.index(added);
+        Ok(())
+    }
+
+    fn delete(&mut self, name: &str) -> Result<(), CatalogMismatch> {
+        let topic = self.state.topics.remove(name);
+        let topic =
+            topic.ok_or_else(|| CatalogMismatch(format!("topic {name} is deleted but does not exist")))?;
+        for Partition { log, shard } in topic.partitions {
+            self.owners.remove(&log);
+            self.loads[usize::from(shard)] -= 1;
+            self.state.dropping.insert(log, shard);
+        }
+        Ok(())
+    }
+
+    /// Whether partitions have ids that were never used.
+    fn check_new(&self, partitions: &[Partition]) -> Result<(), CatalogMismatch> {
+        let ids = partitions.iter().map(|partition| partition.log);
+        match ids.clone().zip(self.state.next_log..).find(|(log, free)| log < free) {
+            None => Ok(()),
+            Some((log, _)) => Err(CatalogMismatch(format!("log id {log} is given out twice"))),
+        }
+    }
+
+    fn index(&mut self, partitions: &[Partition]) {
+        for &Partition { log, shard } in partitions {
+            let shard = usize::from(shard);
+            if self.loads.len() <= shard {
+                self.loads.resize(shard + 1, 0);
+            }
+            self.loads[shard] += 1;
+            self.owners.insert(log, shard as ShardId);
+            self.state.next_log = self.state.next_log.max(log + 1);
+        }
+    }
+}
+
+/// A record of the catalog's log that does not fit those before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CatalogMismatch(String);
+
+#[cfg(test)]
+mod tests;
