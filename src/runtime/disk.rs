@@ -29,15 +29,15 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use self::buffer::AlignedBuffer;
-use self::ring::Ring;
+use self::ring::{Completion, Ring};
 use self::work::{OpenFile, Outcome, Step, Work};
 use super::bell::Bell;
 
 /// Unit of direct I/O, in bytes: memory, positions and lengths are multiples of it.
 pub const BLOCK: usize = 4096;
 
-/// Ring operations in flight at most; more are queued.
-const RING_DEPTH: u32 = 256;
+/// Operations in the kernel at most; more are queued.
+const RING_DEPTH: u32 = 128;
 
 /// Number of a segment file in its shard's directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,7 +100,8 @@ pub enum IoOp {
         position: u64,
         /// What to write.
         data: Bytes,
-        /// Whether the data is durable on completion (`RWF_DSYNC`), without a [`Sync`](IoOp::Sync).
+        /// Whether completion means durable: the data, and that of all writes to the file that had completed when
+        /// this one was submitted.
         dsync: bool,
     },
     /// Writes zeros, 1 MiB at a time.
@@ -230,8 +231,8 @@ impl Disk {
         if let Some(ended) = self.ended.pop_front() {
             return Some(ended);
         }
-        while let Some((job, result)) = self.ring.reap() {
-            if let Some(ended) = self.advance(job, result) {
+        while let Some((job, completion)) = self.ring.reap() {
+            if let Some(ended) = self.advance(job, completion) {
                 return Some(ended);
             }
         }
@@ -309,15 +310,15 @@ impl Disk {
     }
 
     fn start(&mut self, job: Job) {
-        let entry = job.work.entry(self.directory.as_raw_fd());
-        // SAFETY: the entry refers to the directory, which outlives the ring, to static zeros, and else to heap memory
+        let submission = job.work.submission(self.directory.as_raw_fd());
+        // SAFETY: the submission refers to the directory, which outlives the ring, to static zeros, and else to heap memory
         // and descriptors that the work owns or shares as immutable; only the kernel writes to the buffer of a read.
-        unsafe { self.ring.start(job, entry) }
+        unsafe { self.ring.start(job, submission) }
     }
 
-    fn advance(&mut self, job: Job, result: i32) -> Option<(u64, io::Result<IoDone>)> {
+    fn advance(&mut self, job: Job, completion: Completion) -> Option<(u64, io::Result<IoDone>)> {
         let id = job.id;
-        match job.work.advance(result) {
+        match job.work.advance(completion) {
             Step::Next(work) => {
                 self.start(Job { id, work });
                 None

@@ -9,10 +9,13 @@ use bytes::{Buf, Bytes};
 use io_uring::{opcode, squeue, types};
 
 use super::buffer::{self, AlignedBuffer};
+use super::ring::{Completion, Submission};
 use super::{BLOCK, FileId};
 
 /// Longest single read or write handed to the kernel, in bytes; it would cut longer ones short itself.
 const LONGEST_TRANSFER: usize = 1 << 30;
+
+const OPEN_FLAGS: libc::c_int = libc::O_RDWR | libc::O_DIRECT | libc::O_CLOEXEC;
 
 /// Access for the owner, reading for the group.
 const FILE_MODE: libc::mode_t = 0o640;
@@ -20,7 +23,7 @@ const FILE_MODE: libc::mode_t = 0o640;
 /// An open file. Operations share it, and the last one to let go closes it.
 pub(super) type OpenFile = Rc<OwnedFd>;
 
-/// What one operation has left to do, and what it needs for that.
+/// What one operation of the disk has left to do, and what it needs for that.
 pub(super) enum Work {
     CreateFile {
         file: FileId,
@@ -107,11 +110,20 @@ pub(super) enum Outcome {
 impl Work {
     /// The ring operation that is due. It refers to memory and descriptors which `self` owns outside of itself, and
     /// to `directory`.
-    pub(super) fn entry(&self, directory: RawFd) -> squeue::Entry {
+    pub(super) fn submission(&self, directory: RawFd) -> Submission {
+        match self {
+            // Not RWF_DSYNC: it ends on a kernel thread of its own that is not scheduled while the core is busy, and
+            // where the device offers writes that pass its cache, it would leave earlier writes behind in that cache.
+            Self::Write { file, dsync: true, .. } => Submission::Pair(self.entry(directory), data_sync(file)),
+            _ => Submission::One(self.entry(directory)),
+        }
+    }
+
+    fn entry(&self, directory: RawFd) -> squeue::Entry {
         let directory = types::Fd(directory);
         match self {
             Self::CreateFile { name, .. } => opcode::OpenAt::new(directory, name.as_ptr())
-                .flags(libc::O_RDWR | libc::O_DIRECT | libc::O_CLOEXEC | libc::O_CREAT | libc::O_EXCL)
+                .flags(OPEN_FLAGS | libc::O_CREAT | libc::O_EXCL)
                 .mode(FILE_MODE)
                 .build(),
             Self::Allocate { bytes, opened, .. } => opcode::Fallocate::new(fd(opened), *bytes).build(),
@@ -122,25 +134,22 @@ impl Work {
             Self::Undo { name, .. } | Self::Remove { name } => {
                 opcode::UnlinkAt::new(directory, name.as_ptr()).build()
             }
-            Self::Open { name, .. } => opcode::OpenAt::new(directory, name.as_ptr())
-                .flags(libc::O_RDWR | libc::O_DIRECT | libc::O_CLOEXEC)
-                .build(),
+            Self::Open { name, .. } => {
+                opcode::OpenAt::new(directory, name.as_ptr()).flags(OPEN_FLAGS).build()
+            }
             Self::Rename { old, new, .. } => {
                 opcode::RenameAt::new(directory, old.as_ptr(), directory, new.as_ptr())
                     .flags(libc::RENAME_NOREPLACE)
                     .build()
             }
-            Self::Write { file, position, data, dsync } => {
-                opcode::Write::new(fd(file), data.as_ptr(), transfer(data.len()))
-                    .offset(*position)
-                    .rw_flags(if *dsync { libc::RWF_DSYNC } else { 0 })
-                    .build()
+            Self::Write { file, position, data, .. } => {
+                opcode::Write::new(fd(file), data.as_ptr(), transfer(data.len())).offset(*position).build()
             }
             Self::Zero { file, position, length } => {
                 let length = usize::try_from(*length).unwrap_or(usize::MAX).min(buffer::ZEROS);
                 opcode::Write::new(fd(file), buffer::zeros(), transfer(length)).offset(*position).build()
             }
-            Self::Sync { file } => opcode::Fsync::new(fd(file)).flags(types::FsyncFlags::DATASYNC).build(),
+            Self::Sync { file } => data_sync(file),
             Self::Read { file, position, length, buffer } => {
                 opcode::Read::new(fd(file), buffer.tail(), transfer(length - buffer.filled()))
                     .offset(position + buffer.filled() as u64)
@@ -149,12 +158,20 @@ impl Work {
         }
     }
 
-    /// Takes the result of the ring operation.
-    pub(super) fn advance(self, result: i32) -> Step {
-        match usize::try_from(result) {
-            Ok(value) => self.succeeded(value),
-            Err(_) if result == -libc::EINTR => Step::Next(self),
-            Err(_) => self.failed(io::Error::from_raw_os_error(-result)),
+    /// Takes the result of what [`submission`](Self::submission) gave.
+    pub(super) fn advance(self, completion: Completion) -> Step {
+        match (self, completion) {
+            (work, Completion::First(result) | Completion::Last(result)) if result == -libc::EINTR => {
+                Step::Next(work)
+            }
+            (work, Completion::First(result) | Completion::Last(result)) if result < 0 => {
+                work.failed(io::Error::from_raw_os_error(-result))
+            }
+            // The write was whole, or else this would be about the write.
+            (Self::Write { dsync: true, .. }, Completion::Last(_)) => done(Outcome::Plain),
+            (work, Completion::First(result) | Completion::Last(result)) => {
+                work.succeeded(result.unsigned_abs() as usize)
+            }
         }
     }
 
@@ -231,6 +248,10 @@ fn done(outcome: Outcome) -> Step {
 
 fn fd(file: &OpenFile) -> types::Fd {
     types::Fd(file.as_raw_fd())
+}
+
+fn data_sync(file: &OpenFile) -> squeue::Entry {
+    opcode::Fsync::new(fd(file)).flags(types::FsyncFlags::DATASYNC).build()
 }
 
 fn adopt(descriptor: usize) -> OpenFile {
