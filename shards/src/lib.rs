@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The engine of one core: the shard log and the state machines on it. Sans-IO and without async.
+
+#![forbid(unsafe_code)]
+
+pub mod api;
+mod assembly;
+mod buffers;
+mod cleaner;
+mod commit;
+pub mod config;
+pub mod damage;
+pub mod format;
+mod index;
+pub mod io;
+mod ops;
+mod reads;
+mod recovery;
+mod scan;
+mod sections;
+mod segments;
+pub mod shard;
+pub mod stats;
+mod tail;
+mod upkeep;

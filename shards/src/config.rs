@@ -1,0 +1,71 @@
+//! What the engine can be told.
+
+/// The limits and habits of a shard. All sizes are in bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShardConfig {
+    /// The shard's number; stands in every frame.
+    pub shard: u16,
+    /// Bytes of a segment file.
+    pub segment_bytes: u64,
+    /// Bytes of the largest frame, unless one batch alone is larger.
+    pub write_bytes: usize,
+    /// Frames being written at once.
+    pub writes_in_flight: usize,
+    /// Bytes of recent frames that stay in memory for tailing readers.
+    pub tail_cache_bytes: usize,
+    /// Segments held ready.
+    pub spare_segments: usize,
+    /// Bytes of the largest batch, decompressed.
+    pub max_batch_bytes: usize,
+    /// Bytes appended but not yet durable, past which appends are refused.
+    pub max_pending_bytes: usize,
+    /// Bytes of one planned disk read.
+    pub read_bytes: usize,
+    /// Disk reads at once.
+    pub reads_in_flight: usize,
+    /// Planned reads ahead of a sequential reader.
+    pub read_ahead: usize,
+    /// A sealed segment with a lower share of live bytes than this is cleaned.
+    pub clean_below: f64,
+    /// Bytes that the cleaner copies in a second.
+    pub clean_bytes_per_second: u64,
+    /// Milliseconds after which what nobody waits for is made durable all the same.
+    pub lazy_sync_ms: u64,
+}
+
+impl Default for ShardConfig {
+    fn default() -> Self {
+        Self {
+            shard: 0,
+            segment_bytes: 256 << 20,
+            write_bytes: 1 << 20,
+            writes_in_flight: 8,
+            tail_cache_bytes: 48 << 20,
+            spare_segments: 2,
+            max_batch_bytes: 8 << 20,
+            max_pending_bytes: 64 << 20,
+            read_bytes: 1 << 20,
+            reads_in_flight: 16,
+            read_ahead: 4,
+            clean_below: 0.3,
+            clean_bytes_per_second: 64 << 20,
+            lazy_sync_ms: 20,
+        }
+    }
+}
+
+/// What a log is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Milliseconds after which a record may go; `None` for never.
+    pub retention_ms: Option<u64>,
+    /// Bytes past which the oldest records may go; `None` for no limit.
+    pub retention_bytes: Option<u64>,
+    /// Bytes of the largest batch, if less than the shard's.
+    pub max_batch_bytes: Option<u32>,
+}
+
+impl LogConfig {
+    /// Keeps everything.
+    pub const KEEP: Self = Self { retention_ms: None, retention_bytes: None, max_batch_bytes: None };
+}

@@ -1,0 +1,310 @@
+//! The footer of a sealed segment: what is in it, found without reading it.
+//!
+//! ```text
+//! sections    one per row: the runs of one extent, LEB128 numbers, then their CRC-32C (u32)
+//! directory   rows of 56 bytes, in the order of log and base offset
+//! snapshot    32 bytes per log of the shard, as it stood when the segment was closed
+//! padding
+//! trailer     64 bytes, the last of the file
+//! ```
+//!
+//! A **run** is a piece of a frame that holds entries of a log, at most [`RUN_BYTES`] long if it holds more than
+//! one; entries of other logs may stand between them. An **extent** is a range of offsets of one log in one segment.
+
+use super::varint::{put_varint, take_varint, unzigzag, zigzag};
+use super::{FORMAT_VERSION, align_up, field, put};
+use crate::io::BLOCK_BYTES;
+use ringmail_wire::crc::crc32c;
+
+/// Bytes past which a run is not made longer.
+pub const RUN_BYTES: u32 = 64 << 10;
+/// Bytes of the trailer.
+pub const TRAILER_BYTES: usize = 64;
+/// Bytes of a row.
+pub const ROW_BYTES: usize = 56;
+/// Bytes of a log's snapshot.
+pub const SNAPSHOT_BYTES: usize = 32;
+/// The most bytes that a run takes in a section.
+pub const MAX_RUN_BYTES: usize = 32;
+const MAGIC: [u8; 8] = *b"RMFOOTER";
+const ROW_RELOCATED: u32 = 1;
+const SNAPSHOT_DROPPED: u64 = 1;
+/// Positions are stored in units of 8 bytes.
+const POSITION_UNIT: u64 = 8;
+
+/// A piece of a frame with entries of one log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// Where it begins, in units of 8 bytes from the start of the file.
+    position: u32,
+    /// Its length.
+    pub bytes: u32,
+    /// Its first offset, from the extent's base.
+    pub offset_delta: u32,
+    /// Its records.
+    pub records: u32,
+    /// The greatest timestamp in it.
+    pub max_timestamp: i64,
+}
+
+impl Run {
+    /// A run of one entry.
+    pub fn new(position: u64, bytes: u32, offset_delta: u32, records: u32, max_timestamp: i64) -> Self {
+        let position = u32::try_from(position / POSITION_UNIT).expect("segments are below 32 GiB");
+        Self { position, bytes, offset_delta, records, max_timestamp }
+    }
+
+    /// Where it begins, in bytes from the start of the file.
+    pub fn position(&self) -> u64 {
+        u64::from(self.position) * POSITION_UNIT
+    }
+
+    /// Where it ends, in bytes from the start of the file.
+    pub fn end(&self) -> u64 {
+        self.position() + u64::from(self.bytes)
+    }
+}
+
+/// A row of the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The log.
+    pub log: u64,
+    /// The first offset.
+    pub base: u64,
+    /// The offset after the last.
+    pub end: u64,
+    /// The greatest timestamp.
+    pub max_timestamp: i64,
+    /// Bytes of its entries.
+    pub bytes: u64,
+    /// Where its section begins, in bytes from the footer's start.
+    pub section_at: u32,
+    /// Bytes of its section.
+    pub section_bytes: u32,
+    /// Whether the cleaner copied it here.
+    pub relocated: bool,
+}
+
+/// How a log stood when the segment was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSnapshot {
+    /// The log.
+    pub log: u64,
+    /// Its first offset.
+    pub start: u64,
+    /// Its next offset.
+    pub end: u64,
+    /// Whether it was deleted, though segments may still hold entries of it.
+    pub dropped: bool,
+}
+
+/// An extent to be described by a footer.
+#[derive(Debug, Clone)]
+pub struct FooterExtent<'a> {
+    /// Its row; where its section stands is filled in.
+    pub row: Row,
+    /// Its runs.
+    pub runs: &'a [Run],
+}
+
+/// The last bytes of a sealed segment's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trailer {
+    /// The shard.
+    pub shard: u16,
+    /// The segment.
+    pub segment: u64,
+    /// Bytes of the footer, trailer included; a multiple of 4 KiB.
+    pub footer_bytes: u64,
+    /// Bytes of directory, snapshot, padding and trailer: what start-up reads.
+    pub directory_bytes: u64,
+    /// Rows in the directory.
+    pub rows: u32,
+    /// Logs in the snapshot.
+    pub snapshots: u32,
+    /// The number of the segment's last frame.
+    pub last_frame: u64,
+    directory_crc: u32,
+}
+
+/// Builds a footer: its bytes, a multiple of 4 KiB, end where the file ends. Extents are in the order of log and
+/// base offset.
+pub fn build(
+    shard: u16,
+    segment: u64,
+    last_frame: u64,
+    extents: &[FooterExtent<'_>],
+    snapshots: &[LogSnapshot],
+) -> (Vec<u8>, Vec<Row>) {
+    let mut out = Vec::new();
+    let mut rows = Vec::with_capacity(extents.len());
+    for extent in extents {
+        let section_at = out.len() as u32;
+        put_section(&mut out, extent.runs);
+        rows.push(Row { section_at, section_bytes: out.len() as u32 - section_at, ..extent.row });
+    }
+    // Sections first, padded, so that directory and trailer stand in as few blocks as they can.
+    let directory_at = out.len();
+    for row in &rows {
+        put_row(&mut out, row);
+    }
+    for snapshot in snapshots {
+        put_snapshot(&mut out, snapshot);
+    }
+    let directory_crc = crc32c(&out[directory_at..]);
+    let footer_bytes = align_up(out.len() + TRAILER_BYTES, BLOCK_BYTES);
+    out.resize(footer_bytes, 0);
+    let trailer = Trailer {
+        shard,
+        segment,
+        footer_bytes: footer_bytes as u64,
+        directory_bytes: (footer_bytes - directory_at) as u64,
+        rows: rows.len() as u32,
+        snapshots: snapshots.len() as u32,
+        last_frame,
+        directory_crc,
+    };
+    out[footer_bytes - TRAILER_BYTES..].copy_from_slice(&trailer.to_bytes());
+    (out, rows)
+}
+
+impl Trailer {
+    fn to_bytes(self) -> [u8; TRAILER_BYTES] {
+        let mut b = [0; TRAILER_BYTES];
+        b[..8].copy_from_slice(&MAGIC);
+        put!(b, 12, FORMAT_VERSION);
+        put!(b, 14, self.shard);
+        put!(b, 16, self.segment);
+        put!(b, 24, self.footer_bytes);
+        put!(b, 32, self.directory_bytes);
+        put!(b, 40, self.rows);
+        put!(b, 44, self.snapshots);
+        put!(b, 48, self.last_frame);
+        put!(b, 56, self.directory_crc);
+        let crc = crc32c(&b[12..]);
+        put!(b, 8, crc);
+        b
+    }
+
+    /// The trailer at the end of `bytes`, which end where the file ends; `None` if there is none, or it is broken.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let b: &[u8; TRAILER_BYTES] = bytes.last_chunk()?;
+        let right =
+            b[..8] == MAGIC && field!(b, 8, u32) == crc32c(&b[12..]) && field!(b, 12, u16) == FORMAT_VERSION;
+        let trailer = right.then(|| Self {
+            shard: field!(b, 14, u16),
+            segment: field!(b, 16, u64),
+            footer_bytes: field!(b, 24, u64),
+            directory_bytes: field!(b, 32, u64),
+            rows: field!(b, 40, u32),
+            snapshots: field!(b, 44, u32),
+            last_frame: field!(b, 48, u64),
+            directory_crc: field!(b, 56, u32),
+        })?;
+        let contents = u64::from(trailer.rows) * ROW_BYTES as u64
+            + u64::from(trailer.snapshots) * SNAPSHOT_BYTES as u64
+            + TRAILER_BYTES as u64;
+        let fits = contents <= trailer.directory_bytes && trailer.directory_bytes <= trailer.footer_bytes;
+        fits.then_some(trailer)
+    }
+
+    /// Reads directory and snapshot from `bytes`, which end where the file ends; `None` if they are too few, or broken.
+    pub fn directory(&self, bytes: &[u8]) -> Option<(Vec<Row>, Vec<LogSnapshot>)> {
+        let start = bytes.len().checked_sub(self.directory_bytes as usize)?;
+        let rows_bytes = self.rows as usize * ROW_BYTES;
+        let whole = bytes.get(start..start + rows_bytes + self.snapshots as usize * SNAPSHOT_BYTES)?;
+        if crc32c(whole) != self.directory_crc {
+            return None;
+        }
+        let (rows, snapshots) = whole.split_at(rows_bytes);
+        Some((
+            rows.chunks_exact(ROW_BYTES).map(take_row).collect(),
+            snapshots.chunks_exact(SNAPSHOT_BYTES).map(take_snapshot).collect(),
+        ))
+    }
+}
+
+fn put_row(out: &mut Vec<u8>, row: &Row) {
+    let mut b = [0; ROW_BYTES];
+    put!(b, 0, row.log);
+    put!(b, 8, row.base);
+    put!(b, 16, row.end);
+    put!(b, 24, row.max_timestamp);
+    put!(b, 32, row.bytes);
+    put!(b, 40, row.section_at);
+    put!(b, 44, row.section_bytes);
+    put!(b, 48, if row.relocated { ROW_RELOCATED } else { 0 });
+    out.extend_from_slice(&b);
+}
+
+fn take_row(b: &[u8]) -> Row {
+    Row {
+        log: field!(b, 0, u64),
+        base: field!(b, 8, u64),
+        end: field!(b, 16, u64),
+        max_timestamp: field!(b, 24, i64),
+        bytes: field!(b, 32, u64),
+        section_at: field!(b, 40, u32),
+        section_bytes: field!(b, 44, u32),
+        relocated: field!(b, 48, u32) & ROW_RELOCATED != 0,
+    }
+}
+
+fn put_snapshot(out: &mut Vec<u8>, s: &LogSnapshot) {
+    let mut b = [0; SNAPSHOT_BYTES];
+    put!(b, 0, s.log);
+    put!(b, 8, s.start);
+    put!(b, 16, s.end);
+    put!(b, 24, if s.dropped { SNAPSHOT_DROPPED } else { 0 });
+    out.extend_from_slice(&b);
+}
+
+fn take_snapshot(b: &[u8]) -> LogSnapshot {
+    LogSnapshot {
+        log: field!(b, 0, u64),
+        start: field!(b, 8, u64),
+        end: field!(b, 16, u64),
+        dropped: field!(b, 24, u64) & SNAPSHOT_DROPPED != 0,
+    }
+}
+
+fn put_section(out: &mut Vec<u8>, runs: &[Run]) {
+    let start = out.len();
+    let (mut position, mut offset, mut timestamp) = (0, 0, 0);
+    for run in runs {
+        put_varint(out, zigzag(i64::from(run.position) - position));
+        put_varint(out, run.bytes.into());
+        put_varint(out, u64::from(run.offset_delta - offset));
+        put_varint(out, run.records.into());
+        put_varint(out, zigzag(run.max_timestamp.wrapping_sub(timestamp)));
+        (position, offset, timestamp) = (run.position.into(), run.offset_delta, run.max_timestamp);
+    }
+    let crc = crc32c(&out[start..]);
+    out.extend_from_slice(&crc.to_le_bytes());
+}
+
+/// Reads the runs of a section; `None` if it is broken.
+pub fn parse_section(section: &[u8]) -> Option<Vec<Run>> {
+    let (mut bytes, crc) = section.split_at_checked(section.len().checked_sub(4)?)?;
+    if crc32c(bytes) != field!(crc, 0, u32) {
+        return None;
+    }
+    let mut runs = Vec::new();
+    let (mut position, mut offset, mut timestamp) = (0_i64, 0_u32, 0_i64);
+    while !bytes.is_empty() {
+        position = position.checked_add(unzigzag(take_varint(&mut bytes)?))?;
+        let length = u32::try_from(take_varint(&mut bytes)?).ok()?;
+        offset = offset.checked_add(u32::try_from(take_varint(&mut bytes)?).ok()?)?;
+        let records = u32::try_from(take_varint(&mut bytes)?).ok()?;
+        timestamp = timestamp.wrapping_add(unzigzag(take_varint(&mut bytes)?));
+        runs.push(Run {
+            position: u32::try_from(position).ok()?,
+            bytes: length,
+            offset_delta: offset,
+            records,
+            max_timestamp: timestamp,
+        });
+    }
+    Some(runs)
+}

@@ -1,0 +1,100 @@
+//! The first block of a segment file.
+//!
+//! ```text
+//! offset  size  field
+//!      0     8  magic           "RMSEGMNT" of a segment, "RMSPARE\0" of a file that waits to become one
+//!      8     4  crc             CRC-32C of bytes 12..64
+//!     12     2  version
+//!     14     2  shard
+//!     16     8  segment         counts up, never used twice; 0 in a spare file
+//!     24     8  file_bytes
+//!     32     8  first_frame     the number of its first frame
+//!     40    24  reserved
+//! ```
+
+use super::{FORMAT_VERSION, field, put};
+use crate::io::BLOCK_BYTES;
+use ringmail_wire::crc::crc32c;
+
+/// Bytes of the header that mean something; the rest of the block is zero.
+pub const SEGMENT_HEADER_BYTES: usize = 64;
+const SEGMENT_MAGIC: [u8; 8] = *b"RMSEGMNT";
+const SPARE_MAGIC: [u8; 8] = *b"RMSPARE\0";
+
+/// What the first block of a file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstBlock {
+    /// It holds a segment.
+    Segment(SegmentHeader),
+    /// It holds nothing, and waits to be used.
+    Spare,
+    /// It has never been written.
+    Blank,
+    /// It is of a newer or older format.
+    OtherVersion(u16),
+    /// It is damaged.
+    Damaged,
+}
+
+/// The header of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentHeader {
+    /// The shard that wrote it.
+    pub shard: u16,
+    /// The segment's number.
+    pub segment: u64,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// The number of its first frame.
+    pub first_frame: u64,
+}
+
+impl SegmentHeader {
+    /// As it is stored, in a whole block.
+    pub fn to_block(&self) -> [u8; BLOCK_BYTES] {
+        block(SEGMENT_MAGIC, self)
+    }
+}
+
+/// The first block of a spare file.
+pub fn spare_block(shard: u16, file_bytes: u64) -> [u8; BLOCK_BYTES] {
+    block(SPARE_MAGIC, &SegmentHeader { shard, segment: 0, file_bytes, first_frame: 0 })
+}
+
+fn block(magic: [u8; 8], header: &SegmentHeader) -> [u8; BLOCK_BYTES] {
+    let mut b = [0; BLOCK_BYTES];
+    b[..8].copy_from_slice(&magic);
+    put!(b, 12, FORMAT_VERSION);
+    put!(b, 14, header.shard);
+    put!(b, 16, header.segment);
+    put!(b, 24, header.file_bytes);
+    put!(b, 32, header.first_frame);
+    let crc = crc32c(&b[12..SEGMENT_HEADER_BYTES]);
+    put!(b, 8, crc);
+    b
+}
+
+/// What `block`, the first of a file, says.
+pub fn parse_first_block(block: &[u8]) -> FirstBlock {
+    let Some(b) = block.first_chunk::<SEGMENT_HEADER_BYTES>() else { return FirstBlock::Blank };
+    if block.iter().all(|&byte| byte == 0) {
+        return FirstBlock::Blank;
+    }
+    let known = b[..8] == SEGMENT_MAGIC || b[..8] == SPARE_MAGIC;
+    if !known || field!(b, 8, u32) != crc32c(&b[12..]) {
+        return FirstBlock::Damaged;
+    }
+    match field!(b, 12, u16) {
+        FORMAT_VERSION => {}
+        version => return FirstBlock::OtherVersion(version),
+    }
+    if b[..8] == SPARE_MAGIC {
+        return FirstBlock::Spare;
+    }
+    FirstBlock::Segment(SegmentHeader {
+        shard: field!(b, 14, u16),
+        segment: field!(b, 16, u64),
+        file_bytes: field!(b, 24, u64),
+        first_frame: field!(b, 32, u64),
+    })
+}

@@ -1,0 +1,161 @@
+//! What the shard knows of a log: where it stands, and in which segments its records are.
+
+use crate::api::LogState;
+use crate::config::LogConfig;
+use crate::format::entry::EntryHeader;
+use crate::format::footer::{RUN_BYTES, Run};
+use std::collections::VecDeque;
+
+/// Entries of the same run stand at most this far apart, in bytes.
+const RUN_GAP: u64 = 4096;
+
+/// Where an entry stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub segment: u64,
+    /// In bytes from the start of the file.
+    pub position: u64,
+    /// Where the frame begins that holds it, likewise.
+    pub frame_position: u64,
+}
+
+/// Where the runs of an extent are to be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ExtentIndex {
+    /// Here, as the segment is not sealed yet.
+    Open(Vec<Run>),
+    /// In the segment's footer, at this place from its start and of this length, in bytes.
+    Sealed { section_at: u32, section_bytes: u32 },
+}
+
+/// A range of a log's offsets in one segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub segment: u64,
+    pub base: u64,
+    pub end: u64,
+    pub max_timestamp: i64,
+    pub bytes: u64,
+    pub relocated: bool,
+    pub index: ExtentIndex,
+}
+
+impl Extent {
+    /// An extent of one entry.
+    pub fn new(place: Place, entry: &EntryHeader) -> Self {
+        let mut extent = Self {
+            segment: place.segment,
+            base: entry.base_offset,
+            end: entry.base_offset,
+            max_timestamp: i64::MIN,
+            bytes: 0,
+            relocated: entry.is_relocated(),
+            index: ExtentIndex::Open(Vec::new()),
+        };
+        extent.push(place, entry);
+        extent
+    }
+
+    /// Whether the entry continues this extent.
+    pub fn continues(&self, place: Place, entry: &EntryHeader) -> bool {
+        self.segment == place.segment
+            && self.end == entry.base_offset
+            && self.relocated == entry.is_relocated()
+            && matches!(self.index, ExtentIndex::Open(_))
+            && entry.end_offset() - self.base <= u64::from(u32::MAX)
+    }
+
+    /// Adds the entry at the end; gives the number of runs that this added (0 or 1).
+    pub fn push(&mut self, place: Place, entry: &EntryHeader) -> usize {
+        let ExtentIndex::Open(runs) = &mut self.index else { unreachable!("sealed extents do not grow") };
+        let bytes = entry.entry_bytes() as u32;
+        self.end = entry.end_offset();
+        self.max_timestamp = self.max_timestamp.max(entry.max_timestamp);
+        self.bytes += u64::from(bytes);
+        if let Some(run) = runs.last_mut() {
+            let length = place.position + u64::from(bytes) - run.position().min(place.position);
+            let same_frame = run.position() >= place.frame_position;
+            let near = place.position.saturating_sub(run.end()) <= RUN_GAP;
+            if same_frame && near && length <= u64::from(RUN_BYTES) {
+                run.bytes = length as u32;
+                run.records += entry.record_count;
+                run.max_timestamp = run.max_timestamp.max(entry.max_timestamp);
+                return 0;
+            }
+        }
+        let delta = (entry.base_offset - self.base) as u32;
+        runs.push(Run::new(place.position, bytes, delta, entry.record_count, entry.max_timestamp));
+        1
+    }
+}
+
+/// A log of the shard.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub config: LogConfig,
+    pub start: u64,
+    pub high_watermark: u64,
+    pub end: u64,
+    /// In the order of their offsets, which do not overlap.
+    pub extents: VecDeque<Extent>,
+    pub watched: bool,
+    /// The frame that last took records of this log, and their place in the frame's list of such logs.
+    pub touched: (u64, u32),
+}
+
+impl Log {
+    pub fn new(config: LogConfig, start: u64, end: u64) -> Self {
+        Self {
+            config,
+            start,
+            high_watermark: end,
+            end,
+            extents: VecDeque::new(),
+            watched: false,
+            touched: (0, 0),
+        }
+    }
+
+    pub fn state(&self) -> LogState {
+        LogState { bytes: self.extents.iter().map(|e| e.bytes).sum(), ..self.state_without_bytes() }
+    }
+
+    /// As [`Self::state`], without counting its bytes: what is needed for every read.
+    pub fn state_without_bytes(&self) -> LogState {
+        LogState { log_start: self.start, high_watermark: self.high_watermark, end: self.end, bytes: 0 }
+    }
+
+    /// Takes in an entry of records that was appended at `place`; gives how many extents and runs it added.
+    pub fn push(&mut self, place: Place, entry: &EntryHeader) -> (usize, usize) {
+        self.end = entry.end_offset();
+        match self.extents.back_mut() {
+            Some(last) if last.continues(place, entry) => (0, last.push(place, entry)),
+            _ => {
+                self.extents.push_back(Extent::new(place, entry));
+                (1, 1)
+            }
+        }
+    }
+
+    /// The place in `extents` of the one that holds `offset`, or if none does of the next one after it.
+    pub fn extent_from(&self, offset: u64) -> usize {
+        self.extents.partition_point(|e| e.end <= offset)
+    }
+
+    /// Puts an extent at its place; `false`, and nothing done, if it overlaps another.
+    pub fn insert(&mut self, extent: Extent) -> bool {
+        let at = self.extents.partition_point(|e| e.end <= extent.base);
+        if self.extents.get(at).is_some_and(|next| next.base < extent.end) {
+            return false;
+        }
+        self.extents.insert(at, extent);
+        true
+    }
+}
+
+/// The runs of `runs` (of an extent with this base) from the one on that holds `offset`.
+pub(crate) fn runs_from(runs: &[Run], base: u64, offset: u64) -> &[Run] {
+    let delta = u32::try_from(offset.saturating_sub(base)).unwrap_or(u32::MAX);
+    let after = runs.partition_point(|r| r.offset_delta <= delta);
+    &runs[after.saturating_sub(1)..]
+}

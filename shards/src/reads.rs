@@ -1,0 +1,632 @@
+//! Reading: a read is planned from the index, its pieces come from the tail cache or the disk, and what they hold is
+//! checked and cut into batches. A reader that goes on where it stopped finds the next pieces under way already.
+
+use crate::api::{Answer, Event, LogId, LogState, ReadData, ReadError, Token};
+use crate::assembly::{self, Assembled, Limits};
+use crate::damage::Damage;
+use crate::format::align_up;
+use crate::format::footer::{RUN_BYTES, Run, parse_section};
+use crate::index::{Extent, ExtentIndex, runs_from};
+use crate::io::{BLOCK_BYTES, FileId, IoError, IoId, IoOp};
+use crate::ops::Purpose;
+use crate::sections::{SectionKey, Sections};
+use crate::shard::Shard;
+use ahash::{AHashMap, AHashSet};
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// Pieces on disk this near to each other are read as one, in bytes.
+const COALESCE_GAP: u64 = 32 << 10;
+/// Milliseconds after which what was read ahead and not asked for is let go.
+const AHEAD_KEPT_MS: u64 = 3000;
+/// Bytes that may be read ahead, for all readers together.
+const AHEAD_BYTES: usize = 32 << 20;
+/// Places of damage that are remembered, to report each once.
+const DAMAGE_REMEMBERED: usize = 1024;
+
+/// Names a read under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ReadId(u64);
+
+/// Who wants what was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// A caller of [`Shard::read`].
+    Batches(Token),
+    /// Nobody yet.
+    Ahead,
+    /// A caller of [`Shard::offset_for_time`].
+    Time(i64, Token),
+    /// The cleaner.
+    Clean,
+}
+
+/// A stretch of bytes that holds runs of the read.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub segment: u64,
+    pub file: FileId,
+    pub position: u64,
+    pub length: usize,
+    pub data: Option<Bytes>,
+    pub runs: Vec<Run>,
+    /// Whether it came from the disk, and is to be checked.
+    pub from_disk: bool,
+}
+
+/// A read under way.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub log: LogId,
+    pub offset: u64,
+    /// Nothing from this offset on is given.
+    pub until: u64,
+    pub max_bytes: usize,
+    pub want: Want,
+    pub pieces: Vec<Piece>,
+    waiting: usize,
+    /// The offset after the planned runs.
+    next: u64,
+    failed: Option<ReadError>,
+}
+
+#[derive(Debug)]
+struct Ahead {
+    read: Option<ReadId>,
+    result: Option<Result<ReadData, ReadError>>,
+    next: u64,
+    bytes: usize,
+    max_bytes: usize,
+    since_ms: u64,
+}
+
+/// The state of all reads.
+#[derive(Debug, Default)]
+pub(crate) struct Reads {
+    next: u64,
+    under_way: AHashMap<ReadId, Read>,
+    /// Disk reads that are due, and for which piece of which read.
+    queue: VecDeque<(ReadId, usize)>,
+    in_flight: AHashMap<IoId, (ReadId, usize)>,
+    sections: Sections,
+    loading: AHashMap<IoId, (SectionKey, usize, usize)>,
+    section_waiters: AHashMap<SectionKey, Vec<ReadId>>,
+    ahead: AHashMap<(LogId, u64), Ahead>,
+    ahead_bytes: usize,
+    reading: AHashMap<FileId, usize>,
+    reported: AHashSet<(FileId, u64)>,
+}
+
+impl Reads {
+    /// Whether the disk reads this file, or soon will.
+    pub fn is_reading(&self, file: FileId) -> bool {
+        self.reading.get(&file).is_some_and(|&n| n > 0)
+    }
+
+    fn hold(&mut self, file: FileId) {
+        *self.reading.entry(file).or_default() += 1;
+    }
+
+    pub fn release(&mut self, file: FileId) {
+        if let Some(n) = self.reading.get_mut(&file) {
+            *n -= 1;
+            if *n == 0 {
+                self.reading.remove(&file);
+            }
+        }
+    }
+
+    pub fn remember_section(&mut self, key: SectionKey, runs: Vec<Run>) {
+        self.sections.insert(key, runs);
+    }
+
+    pub fn forget_segment(&mut self, number: u64) {
+        self.sections.forget_segment(number);
+    }
+}
+
+/// What planning came to.
+enum Plan {
+    Pieces(Vec<Piece>, u64),
+    Section(SectionKey, FileId, u64, u32),
+    Damaged(u64, &'static str),
+}
+
+impl Shard {
+    /// Reads whole batches from the one on that holds `offset`: up to `max_bytes`, but at least one. At the high
+    /// watermark there is nothing to give yet: see [`Self::watch`].
+    pub fn read(&mut self, log: LogId, offset: u64, max_bytes: usize, token: Token) -> Answer<ReadData> {
+        let state = match self.readable(log, offset) {
+            Ok(state) => state,
+            Err(error) => return Answer::Now(Err(error)),
+        };
+        if offset == state.high_watermark {
+            return Answer::Now(Ok(ReadData { pieces: Vec::new(), bytes: 0, next_offset: offset, state }));
+        }
+        if let Some(answer) = self.claim_ahead(log, offset, token) {
+            return answer;
+        }
+        let until = state.high_watermark;
+        match self.start_read(log, offset, until, max_bytes, Want::Batches(token)) {
+            Started::Done(result) => Answer::Now(result),
+            Started::UnderWay(_, next) => {
+                self.read_ahead(log, next, max_bytes);
+                Answer::Later
+            }
+        }
+    }
+
+    /// The offset of the first record whose timestamp is `timestamp` (milliseconds since the Unix epoch) or later;
+    /// the high watermark if there is none.
+    pub fn offset_for_time(&mut self, log: LogId, timestamp: i64, token: Token) -> Answer<u64> {
+        let Some(state) = self.logs.get(&log) else { return Answer::Now(Err(ReadError::UnknownLog(log))) };
+        let (start, until) = (state.start, state.high_watermark);
+        let extent = state.extents.iter().find(|e| e.end > start && e.max_timestamp >= timestamp);
+        let Some(offset) = extent.map(|e| e.base.max(start)).filter(|&o| o < until) else {
+            return Answer::Now(Ok(until));
+        };
+        match self.start_read(log, offset, until, 0, Want::Time(timestamp, token)) {
+            Started::Done(Err(error)) => Answer::Now(Err(error)),
+            // Searches always end by an event.
+            Started::Done(Ok(_)) | Started::UnderWay(..) => Answer::Later,
+        }
+    }
+
+    fn readable(&self, log: LogId, offset: u64) -> Result<LogState, ReadError> {
+        let log = self.logs.get(&log).ok_or(ReadError::UnknownLog(log))?;
+        let state = log.state_without_bytes();
+        let (log_start, high_watermark) = (state.log_start, state.high_watermark);
+        if (log_start..=high_watermark).contains(&offset) {
+            return Ok(state);
+        }
+        Err(ReadError::OutOfRange { offset, log_start, high_watermark })
+    }
+
+    /// Plans a read and begins it.
+    pub(crate) fn start_read(
+        &mut self,
+        log: LogId,
+        offset: u64,
+        until: u64,
+        max_bytes: usize,
+        want: Want,
+    ) -> Started {
+        let id = ReadId(self.reads.next);
+        self.reads.next += 1;
+        let read = Read {
+            log,
+            offset,
+            until,
+            max_bytes,
+            want,
+            pieces: Vec::new(),
+            waiting: 0,
+            next: offset,
+            failed: None,
+        };
+        self.plan_read(id, read)
+    }
+
+    fn plan_read(&mut self, id: ReadId, mut read: Read) -> Started {
+        match self.plan(&read) {
+            Err(error) => Started::Done(Err(error)),
+            Ok(Plan::Damaged(offset, reason)) => {
+                Started::Done(Err(ReadError::Damaged { offset, reason: reason.into() }))
+            }
+            Ok(Plan::Section(key, file, footer_at, section_bytes)) => {
+                let next = read.next;
+                self.reads.under_way.insert(id, read);
+                self.load_section(id, key, file, footer_at, section_bytes);
+                Started::UnderWay(id, next)
+            }
+            Ok(Plan::Pieces(pieces, next)) => {
+                read.next = next;
+                read.waiting = pieces.iter().filter(|p| p.data.is_none()).count();
+                read.pieces = pieces;
+                if read.waiting == 0 && matches!(read.want, Want::Batches(_)) {
+                    self.stats.tail_reads += 1;
+                    return Started::Done(self.assemble(&read));
+                }
+                for (k, piece) in read.pieces.iter().enumerate().filter(|(_, p)| p.data.is_none()) {
+                    self.reads.hold(piece.file);
+                    self.reads.queue.push_back((id, k));
+                }
+                let ready = read.waiting == 0;
+                self.reads.under_way.insert(id, read);
+                if ready {
+                    self.finish_read(id);
+                }
+                self.pump_reads();
+                Started::UnderWay(id, next)
+            }
+        }
+    }
+
+    /// Finds the runs of a read, and how they are to be had.
+    fn plan(&self, read: &Read) -> Result<Plan, ReadError> {
+        let log = self.logs.get(&read.log).ok_or(ReadError::UnknownLog(read.log))?;
+        let mut planner = Planner { pieces: Vec::new(), bytes: 0, next: read.offset, shard: self };
+        let from = log.extent_from(read.offset);
+        for extent in log.extents.iter().skip(from) {
+            if planner.next >= read.until || planner.is_full(read) {
+                break;
+            }
+            if extent.base > planner.next {
+                // Offsets are dense: what is missing was lost to damage.
+                break;
+            }
+            let segment = self.segments.get(extent.segment).ok_or_else(|| ReadError::Damaged {
+                offset: planner.next,
+                reason: format!("segment {} is missing", extent.segment),
+            })?;
+            let cached;
+            let runs = match &extent.index {
+                ExtentIndex::Open(runs) => runs,
+                ExtentIndex::Sealed { section_at, section_bytes } => {
+                    let key = (extent.segment, *section_at);
+                    match self.reads.sections.get(key) {
+                        Some(runs) => {
+                            cached = runs;
+                            cached.as_ref()
+                        }
+                        None if planner.pieces.is_empty() => {
+                            let file = segment.file.expect("sealed segments have files");
+                            return Ok(Plan::Section(key, file, segment.footer_at, *section_bytes));
+                        }
+                        None => break,
+                    }
+                }
+            };
+            planner.take(read, extent, segment.file, runs);
+        }
+        if planner.pieces.is_empty() {
+            return Ok(Plan::Damaged(read.offset, "the segment that held them is damaged"));
+        }
+        Ok(Plan::Pieces(planner.pieces, planner.next))
+    }
+
+    fn load_section(&mut self, id: ReadId, key: SectionKey, file: FileId, footer_at: u64, bytes: u32) {
+        let waiters = self.reads.section_waiters.entry(key).or_default();
+        waiters.push(id);
+        if waiters.len() > 1 {
+            return;
+        }
+        let at = footer_at + u64::from(key.1);
+        let from = at & !(BLOCK_BYTES as u64 - 1);
+        let skip = (at - from) as usize;
+        let length = align_up(skip + bytes as usize, BLOCK_BYTES);
+        self.reads.hold(file);
+        let io = self.ops.push(IoOp::Read { file, position: from, length }, Purpose::Section(file));
+        self.reads.loading.insert(io, (key, skip, bytes as usize));
+        self.stats.disk_reads += 1;
+    }
+
+    fn pump_reads(&mut self) {
+        while self.reads.in_flight.len() < self.config.reads_in_flight {
+            let Some((id, k)) = self.reads.queue.pop_front() else { break };
+            let Some(piece) = self.reads.under_way.get(&id).map(|r| &r.pieces[k]) else { continue };
+            let op = IoOp::Read { file: piece.file, position: piece.position, length: piece.length };
+            let io = self.ops.push(op, Purpose::Piece(piece.file));
+            self.reads.in_flight.insert(io, (id, k));
+            self.stats.disk_reads += 1;
+        }
+    }
+
+    /// A disk read of a piece or a section has ended.
+    pub(crate) fn read_completed(&mut self, io: IoId, data: Result<Bytes, IoError>) {
+        if let Some((key, skip, bytes)) = self.reads.loading.remove(&io) {
+            return self.section_loaded(key, skip, bytes, data);
+        }
+        let Some((id, k)) = self.reads.in_flight.remove(&io) else { return };
+        if let Some(read) = self.reads.under_way.get_mut(&id) {
+            match data {
+                Ok(data) => read.pieces[k].data = Some(data),
+                Err(error) => read.failed = Some(ReadError::Io(error.to_string())),
+            }
+            read.waiting -= 1;
+            if read.waiting == 0 {
+                self.finish_read(id);
+            }
+        }
+        self.pump_reads();
+        // A file that nobody reads any more may be recycled.
+        self.work_due = true;
+    }
+
+    fn section_loaded(&mut self, key: SectionKey, skip: usize, bytes: usize, data: Result<Bytes, IoError>) {
+        let waiters = self.reads.section_waiters.remove(&key).unwrap_or_default();
+        let runs = match data {
+            Err(error) => Err(ReadError::Io(error.to_string())),
+            Ok(data) => {
+                data.get(skip..skip + bytes).and_then(parse_section).ok_or_else(|| ReadError::Damaged {
+                    offset: 0,
+                    reason: format!("the footer of segment {} is damaged", key.0),
+                })
+            }
+        };
+        match runs {
+            Ok(runs) => {
+                self.reads.sections.insert(key, runs);
+                for id in waiters {
+                    let Some(read) = self.reads.under_way.remove(&id) else { continue };
+                    let (log, max_bytes, ahead) = (read.log, read.max_bytes, read.want != Want::Clean);
+                    match self.replan(id, read) {
+                        Some(next) if ahead && max_bytes > 0 => self.read_ahead(log, next, max_bytes),
+                        _ => {}
+                    }
+                }
+            }
+            Err(error) => {
+                for id in waiters {
+                    let Some(read) = self.reads.under_way.remove(&id) else { continue };
+                    let error = match &error {
+                        ReadError::Damaged { reason, .. } => {
+                            ReadError::Damaged { offset: read.offset, reason: reason.clone() }
+                        }
+                        other => other.clone(),
+                    };
+                    self.deliver(id, &read, Err(error));
+                }
+            }
+        }
+    }
+
+    /// Plans a read again that waited for a section; gives where the next one would begin.
+    fn replan(&mut self, id: ReadId, read: Read) -> Option<u64> {
+        let kept = Read { pieces: Vec::new(), failed: None, ..read };
+        let (log, want, offset) = (kept.log, kept.want, kept.offset);
+        let stub = Read {
+            log,
+            offset,
+            until: kept.until,
+            max_bytes: kept.max_bytes,
+            want,
+            pieces: Vec::new(),
+            waiting: 0,
+            next: offset,
+            failed: None,
+        };
+        match self.plan_read(id, kept) {
+            Started::Done(result) => {
+                self.deliver(id, &stub, result);
+                None
+            }
+            Started::UnderWay(_, next) => {
+                if let Some(ahead) = self.reads.ahead.get_mut(&(log, offset)).filter(|a| a.read == Some(id)) {
+                    ahead.next = next;
+                }
+                Some(next).filter(|&n| n > offset)
+            }
+        }
+    }
+
+    fn finish_read(&mut self, id: ReadId) {
+        let Some(mut read) = self.reads.under_way.remove(&id) else { return };
+        if let Some(error) = read.failed.take() {
+            return self.deliver(id, &read, Err(error));
+        }
+        match read.want {
+            Want::Time(timestamp, token) => {
+                let result = self.find_time(&read, timestamp);
+                self.events.push_back(Event::OffsetFound { token, result });
+            }
+            Want::Clean => self.clean_read(read),
+            Want::Batches(_) | Want::Ahead => {
+                let result = self.assemble(&read);
+                self.deliver(id, &read, result);
+            }
+        }
+    }
+
+    fn deliver(&mut self, id: ReadId, read: &Read, result: Result<ReadData, ReadError>) {
+        match read.want {
+            Want::Batches(token) => self.events.push_back(Event::Read { token, result }),
+            Want::Time(_, token) => {
+                self.events.push_back(Event::OffsetFound { token, result: result.map(|d| d.next_offset) });
+            }
+            Want::Clean => self.clean_failed(result.err()),
+            Want::Ahead => {
+                let Some(ahead) = self.reads.ahead.get_mut(&(read.log, read.offset)) else { return };
+                if ahead.read == Some(id) {
+                    ahead.read = None;
+                    ahead.bytes = result.as_ref().map_or(0, |d| d.bytes);
+                    self.reads.ahead_bytes += ahead.bytes;
+                    ahead.result = Some(result);
+                }
+            }
+        }
+    }
+
+    /// Cuts the pieces of a read into batches.
+    fn assemble(&mut self, read: &Read) -> Result<ReadData, ReadError> {
+        let state = self.logs.get(&read.log).ok_or(ReadError::UnknownLog(read.log))?.state_without_bytes();
+        let limits =
+            Limits { log: read.log, from: read.offset, until: read.until, max_bytes: read.max_bytes };
+        let Assembled { pieces, bytes, next_offset, damage } = assembly::batches(&read.pieces, limits);
+        if let Some(damage) = damage {
+            let reason = damage.reason.clone();
+            self.report_damage(damage);
+            if pieces.is_empty() {
+                return Err(ReadError::Damaged { offset: read.offset, reason });
+            }
+        }
+        Ok(ReadData { pieces, bytes, next_offset, state })
+    }
+
+    /// Reports a place of damage, once.
+    pub(crate) fn report_damage(&mut self, damage: Damage) {
+        let fresh = self.reads.reported.insert((damage.file, damage.position));
+        if fresh && self.reads.reported.len() <= DAMAGE_REMEMBERED {
+            self.events.push_back(Event::Damage(damage));
+        }
+    }
+
+    fn find_time(&mut self, read: &Read, timestamp: i64) -> Result<u64, ReadError> {
+        let limits = Limits { log: read.log, from: read.offset, until: read.until, max_bytes: usize::MAX };
+        let (found, damage) = assembly::find_time(&read.pieces, limits, timestamp);
+        match (found, damage) {
+            (Some(offset), _) => Ok(offset),
+            (None, Some(damage)) => {
+                let reason = damage.reason.clone();
+                self.report_damage(damage);
+                Err(ReadError::Damaged { offset: read.offset, reason })
+            }
+            (None, None) => Ok(read.next.min(read.until)),
+        }
+    }
+
+    // Reading ahead.
+
+    /// Answers a read from what was read ahead, if it was.
+    fn claim_ahead(&mut self, log: LogId, offset: u64, token: Token) -> Option<Answer<ReadData>> {
+        let ahead = self.reads.ahead.remove(&(log, offset))?;
+        self.reads.ahead_bytes -= ahead.bytes.min(self.reads.ahead_bytes);
+        if let Some(result) = ahead.result {
+            let mut result = result;
+            if let (Ok(data), Some(log)) = (&mut result, self.logs.get(&log)) {
+                data.state = log.state_without_bytes();
+            }
+            self.read_ahead(log, ahead.next, ahead.max_bytes);
+            return Some(Answer::Now(result));
+        }
+        let read = self.reads.under_way.get_mut(&ahead.read?)?;
+        read.want = Want::Batches(token);
+        self.read_ahead(log, ahead.next, ahead.max_bytes);
+        Some(Answer::Later)
+    }
+
+    /// Begins reads from `offset` on that a sequential reader will ask for.
+    fn read_ahead(&mut self, log: LogId, mut offset: u64, max_bytes: usize) {
+        if max_bytes < 2 * RUN_BYTES as usize {
+            return;
+        }
+        for _ in 0..self.config.read_ahead {
+            let Some(state) = self.logs.get(&log) else { return };
+            let until = state.high_watermark;
+            if offset >= until || self.reads.ahead_bytes >= AHEAD_BYTES {
+                return;
+            }
+            if let Some(known) = self.reads.ahead.get(&(log, offset)) {
+                if known.next == offset {
+                    return;
+                }
+                offset = known.next;
+                continue;
+            }
+            let Started::UnderWay(id, next) = self.start_read(log, offset, until, max_bytes, Want::Ahead)
+            else {
+                return;
+            };
+            let done = !self.reads.under_way.contains_key(&id);
+            if done {
+                // It was in memory after all: the reader has caught up.
+                return;
+            }
+            let ahead =
+                Ahead { read: Some(id), result: None, next, bytes: 0, max_bytes, since_ms: self.now_ms };
+            self.reads.ahead.insert((log, offset), ahead);
+            if next == offset {
+                return;
+            }
+            offset = next;
+        }
+    }
+
+    pub(crate) fn reads_tick(&mut self) {
+        let now = self.now_ms;
+        let reads = &mut self.reads;
+        let ahead_bytes = &mut reads.ahead_bytes;
+        reads.ahead.retain(|_, ahead| {
+            let keep = ahead.result.is_none() || now.saturating_sub(ahead.since_ms) < AHEAD_KEPT_MS;
+            if !keep {
+                *ahead_bytes -= ahead.bytes.min(*ahead_bytes);
+            }
+            keep
+        });
+    }
+}
+
+/// How a read has begun.
+pub(crate) enum Started {
+    /// It is over.
+    Done(Result<ReadData, ReadError>),
+    /// It goes on; the next one would begin at this offset, as far as that is known.
+    UnderWay(ReadId, u64),
+}
+
+struct Planner<'a> {
+    pieces: Vec<Piece>,
+    bytes: usize,
+    next: u64,
+    shard: &'a Shard,
+}
+
+impl Planner<'_> {
+    fn is_full(&self, read: &Read) -> bool {
+        self.bytes > 0 && self.bytes >= read.max_bytes
+    }
+
+    fn take(&mut self, read: &Read, extent: &Extent, file: Option<FileId>, runs: &[Run]) {
+        for run in runs_from(runs, extent.base, self.next) {
+            let base = extent.base + u64::from(run.offset_delta);
+            let wanted = match read.want {
+                Want::Time(timestamp, _) => run.max_timestamp >= timestamp,
+                _ => true,
+            };
+            if !wanted {
+                self.next = base + u64::from(run.records);
+                continue;
+            }
+            let full = self.bytes > 0 && self.bytes + run.bytes as usize > read.max_bytes;
+            if base >= read.until || full {
+                return;
+            }
+            if !self.take_run(extent.segment, file, run) {
+                return;
+            }
+            self.bytes += run.bytes as usize;
+            self.next = base + u64::from(run.records);
+        }
+    }
+
+    /// Adds the run to the last piece, or makes it a piece of its own; `false` if it is not to be had.
+    fn take_run(&mut self, segment: u64, file: Option<FileId>, run: &Run) -> bool {
+        let memory = self.shard.tail.get(segment, run.position(), run.bytes as usize);
+        let from_disk = memory.is_none();
+        let Some(file) = file else { return false };
+        if from_disk && self.extend_piece(segment, run) {
+            return true;
+        }
+        let (position, length) = match &memory {
+            Some(data) => (run.position(), data.len()),
+            None => {
+                let from = run.position() & !(BLOCK_BYTES as u64 - 1);
+                (from, align_up((run.end() - from) as usize, BLOCK_BYTES))
+            }
+        };
+        self.pieces.push(Piece {
+            segment,
+            file,
+            position,
+            length,
+            data: memory,
+            runs: vec![*run],
+            from_disk,
+        });
+        true
+    }
+
+    fn extend_piece(&mut self, segment: u64, run: &Run) -> bool {
+        let max = self.shard.config.read_bytes as u64;
+        let Some(last) = self.pieces.last_mut() else { return false };
+        let end = last.position + last.length as u64;
+        let near = run.position() >= last.position && run.position() <= end + COALESCE_GAP;
+        if !last.from_disk || last.segment != segment || !near || run.end() - last.position > max {
+            return false;
+        }
+        let length = align_up((run.end() - last.position) as usize, BLOCK_BYTES);
+        last.length = last.length.max(length);
+        last.runs.push(*run);
+        true
+    }
+}

@@ -1,0 +1,337 @@
+//! The engine of one core. What it takes and gives is in [`crate::api`]; how it works, in the private modules that
+//! each add their part to [`Shard`].
+
+pub use crate::api::*;
+use crate::buffers::ChunkPool;
+use crate::commit::Commit;
+use crate::config::{LogConfig, ShardConfig};
+use crate::format::entry::{EntryHeader, EntryKind, PayloadCodec};
+use crate::index::{Log, Place};
+use crate::io::{ExistingFile, IoDone, IoId, IoOp, IoResult};
+use crate::ops::{Ops, Purpose};
+use crate::reads::Reads;
+use crate::recovery::Recovery;
+use crate::segments::Segments;
+use crate::stats::ShardStats;
+use crate::tail::TailCache;
+use ahash::AHashMap;
+use ringmail_wire::batch::Batch;
+use std::collections::VecDeque;
+
+/// One shard.
+///
+/// The driver calls [`Self::next_io`] and carries out what it gives, reports completions by [`Self::complete`], lets
+/// time pass by [`Self::tick`], and takes what happened from [`Self::next_event`].
+#[derive(Debug)]
+pub struct Shard {
+    pub(crate) config: ShardConfig,
+    pub(crate) logs: AHashMap<LogId, Log>,
+    /// Deleted logs of which segments up to this number may still hold entries.
+    pub(crate) dropped: AHashMap<LogId, u64>,
+    pub(crate) segments: Segments,
+    /// The segment that takes frames.
+    pub(crate) active: Option<u64>,
+    pub(crate) commit: Commit,
+    pub(crate) pool: ChunkPool,
+    pub(crate) tail: TailCache,
+    pub(crate) reads: Reads,
+    pub(crate) upkeep: crate::upkeep::Upkeep,
+    pub(crate) cleaner: crate::cleaner::Cleaner,
+    pub(crate) recovery: Option<Box<Recovery>>,
+    pub(crate) ops: Ops,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) stats: ShardStats,
+    pub(crate) now_ms: u64,
+    pub(crate) closing: bool,
+    /// Whether sealing or recycling may have become possible.
+    pub(crate) work_due: bool,
+}
+
+impl Shard {
+    /// Opens a shard over the files in its directory, all of them ready for I/O. Recovery runs through operations
+    /// until [`Event::Ready`]; nothing may be appended or read before.
+    pub fn open(config: ShardConfig, files: &[ExistingFile], now_ms: u64) -> Self {
+        let mut shard = Self {
+            pool: ChunkPool::new(config.write_bytes, config.tail_cache_bytes),
+            tail: TailCache::new(config.tail_cache_bytes),
+            reads: Reads::default(),
+            upkeep: crate::upkeep::Upkeep::default(),
+            cleaner: crate::cleaner::Cleaner::default(),
+            recovery: None,
+            ops: Ops::default(),
+            logs: AHashMap::new(),
+            dropped: AHashMap::new(),
+            segments: Segments::default(),
+            active: None,
+            commit: Commit::new(1),
+            events: VecDeque::new(),
+            stats: ShardStats::default(),
+            now_ms,
+            closing: false,
+            work_due: false,
+            config,
+        };
+        shard.begin_recovery(files);
+        shard
+    }
+
+    /// Whether recovery is over.
+    pub fn is_ready(&self) -> bool {
+        self.recovery.is_none()
+    }
+
+    /// Makes a log known, or configures it anew; its records stay. Whoever remembers the log (the catalog) says this
+    /// again after every start.
+    pub fn put_log(&mut self, log: LogId, config: LogConfig) {
+        self.logs.entry(log).or_insert_with(|| Log::new(config, 0, 0)).config = config;
+    }
+
+    /// Deletes a log and all its records.
+    pub fn drop_log(&mut self, log: LogId) {
+        let Some(state) = self.logs.remove(&log) else { return };
+        for extent in &state.extents {
+            self.forget_extent(extent.segment, extent.bytes);
+        }
+        self.dropped.insert(log, self.segments.next_number);
+        let entry = control_entry(EntryKind::Dropped, log, state.end);
+        // If this cannot be stored now, the catalog will have the log deleted again after the next start.
+        if let Err(error) = self.place(&entry, &[], true) {
+            tracing::warn!(log, %error, "the deletion of a log is not stored yet");
+        }
+    }
+
+    /// All logs, those included that recovery found.
+    pub fn logs(&self) -> Vec<LogId> {
+        self.logs.keys().copied().collect()
+    }
+
+    /// Where a log stands.
+    pub fn log_state(&self, log: LogId) -> Option<LogState> {
+        self.logs.get(&log).map(Log::state)
+    }
+
+    /// Checks and appends one Ringmail batch, and gives its base offset. The token comes back by [`Event::Appended`]
+    /// or [`Event::AppendFailed`]; for [`Acks::None`] it does not.
+    ///
+    /// # Errors
+    /// See [`AppendError`]; nothing was appended then.
+    pub fn append(&mut self, log: LogId, batch: &[u8], acks: Acks, token: Token) -> Result<u64, AppendError> {
+        self.admit()?;
+        let state = self.logs.get(&log).ok_or(AppendError::UnknownLog(log))?;
+        let entry = self.check_batch(log, state, batch)?;
+        let place = self.place(&entry, batch, acks == Acks::Synced)?;
+        self.index_records(place, &entry);
+        match acks {
+            Acks::None => {}
+            Acks::Written => self.commit.wait(token, entry.base_offset, false),
+            Acks::Synced => self.commit.wait(token, entry.base_offset, true),
+        }
+        self.stats.appended_batches += 1;
+        self.stats.appended_records += u64::from(entry.record_count);
+        Ok(entry.base_offset)
+    }
+
+    fn check_batch(&self, log: LogId, state: &Log, bytes: &[u8]) -> Result<EntryHeader, AppendError> {
+        let batch = Batch::parse(bytes)?;
+        let limit = state
+            .config
+            .max_batch_bytes
+            .map_or(self.config.max_batch_bytes, |b| self.config.max_batch_bytes.min(b as usize));
+        let raw = bytes.len().max(batch.heap_raw_length());
+        if raw > limit {
+            return Err(AppendError::TooLarge { bytes: raw, limit });
+        }
+        if batch.as_bytes().len() != bytes.len() {
+            return Err(ringmail_wire::batch::BatchError::Lengths(bytes.len() as u32).into());
+        }
+        batch.check()?;
+        Ok(EntryHeader {
+            log,
+            base_offset: state.end,
+            record_count: batch.record_count(),
+            kind: EntryKind::Records,
+            codec: PayloadCodec::Ringmail,
+            flags: 0,
+            max_timestamp: batch.max_timestamp(),
+            payload_bytes: bytes.len() as u32,
+            payload_crc: batch.crc(),
+        })
+    }
+
+    /// Whether anything can be appended now.
+    fn admit(&self) -> Result<(), AppendError> {
+        if let Some(reason) = &self.commit.fenced {
+            return Err(AppendError::Fenced(reason.clone()));
+        }
+        if self.closing || self.recovery.is_some() {
+            return Err(AppendError::Closed);
+        }
+        let pending = self.commit.pending_bytes();
+        if pending >= self.config.max_pending_bytes {
+            return Err(if self.upkeep.is_full() {
+                AppendError::Full
+            } else {
+                AppendError::Overloaded(pending)
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes an entry of records that was placed into the index.
+    pub(crate) fn index_records(&mut self, place: Place, entry: &EntryHeader) {
+        let state = self.logs.get_mut(&entry.log).expect("the log was looked up");
+        let (extents, runs) = state.push(place, entry);
+        self.count_entry(place.segment, entry.entry_bytes() as u64, extents, runs);
+        self.touch(entry.log, entry.end_offset());
+    }
+
+    /// Moves a log's start to `before`, at most to the high watermark, and gives the new start. The token comes back
+    /// by [`Event::Appended`] once that is durable.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    pub fn delete_records(&mut self, log: LogId, before: u64, token: Token) -> Result<u64, AppendError> {
+        self.admit()?;
+        let state = self.logs.get(&log).ok_or(AppendError::UnknownLog(log))?;
+        let start = before.min(state.high_watermark);
+        if start <= state.start {
+            let start = state.start;
+            self.events.push_back(Event::Appended { token, base_offset: start });
+            return Ok(start);
+        }
+        self.move_start(log, start, true)?;
+        self.commit.wait(token, start, true);
+        Ok(start)
+    }
+
+    /// Moves a log's start forward, in memory and by an entry.
+    pub(crate) fn move_start(&mut self, log: LogId, start: u64, sync: bool) -> Result<(), AppendError> {
+        self.place(&control_entry(EntryKind::LogStart, log, start), &[], sync)?;
+        let Some(state) = self.logs.get_mut(&log) else { return Ok(()) };
+        state.start = start;
+        let mut gone = Vec::new();
+        while state.extents.front().is_some_and(|e| e.end <= start) {
+            gone.extend(state.extents.pop_front());
+        }
+        for extent in gone {
+            self.forget_extent(extent.segment, extent.bytes);
+        }
+        Ok(())
+    }
+
+    /// Asks for one [`Event::Advanced`] when the log's high watermark moves past what it is now.
+    pub fn watch(&mut self, log: LogId) {
+        if let Some(state) = self.logs.get_mut(&log) {
+            state.watched = true;
+        }
+    }
+
+    /// Bytes appended and not durable yet. Past [`ShardConfig::max_pending_bytes`] appends are refused: whoever
+    /// reads from producers stops well before.
+    pub fn pending_bytes(&self) -> usize {
+        self.commit.pending_bytes()
+    }
+
+    /// The next operation for the disk. To be called until it gives `None`, after appends, completions and ticks.
+    pub fn next_io(&mut self) -> Option<(IoId, IoOp)> {
+        if let Some(op) = self.ops.pop() {
+            return Some(op);
+        }
+        if self.recovery.is_none() {
+            self.pump_commit();
+            if std::mem::take(&mut self.work_due) {
+                self.upkeep_step();
+            }
+        }
+        self.ops.pop()
+    }
+
+    /// An operation has ended.
+    pub fn complete(&mut self, id: IoId, result: IoResult) {
+        let Some(purpose) = self.ops.finish(id) else { return };
+        let plain = |result: IoResult| result.map(|_| ());
+        match purpose {
+            Purpose::Frame => self.frame_written(id, plain(result)),
+            Purpose::Sync => self.synced(plain(result)),
+            Purpose::CreateSpare(file) => self.spare_created(file, plain(result)),
+            Purpose::FillSpare(file) => self.spare_filled(file, plain(result)),
+            Purpose::MarkSpare(file) => self.spare_marked(file, plain(result)),
+            Purpose::Remove => self.file_removed(plain(result)),
+            Purpose::Footer(segment) => self.footer_written(segment, plain(result)),
+            Purpose::Piece(file) | Purpose::Section(file) => {
+                self.reads.release(file);
+                let data = result.map(|done| match done {
+                    IoDone::Data(bytes) => bytes,
+                    IoDone::Ok => bytes::Bytes::new(),
+                });
+                self.read_completed(id, data);
+            }
+            Purpose::Recover => self.recovery_read(id, result),
+        }
+    }
+
+    /// Time passes; `now_ms` is milliseconds since the Unix epoch. To be called every 100 ms, and every
+    /// [`ShardConfig::lazy_sync_ms`] while anything is pending.
+    pub fn tick(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+        if self.recovery.is_none() {
+            self.work_due = true;
+            self.upkeep_tick();
+            self.reads_tick();
+        }
+    }
+
+    /// What happened, in the order in which it did.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Takes no more appends, makes everything durable, and seals the log; to be driven on until
+    /// [`Self::is_closed`].
+    pub fn close(&mut self) {
+        if self.closing {
+            return;
+        }
+        self.closing = true;
+        self.work_due = true;
+        if self.recovery.is_none() && self.commit.fenced.is_none() {
+            self.close_frame();
+            self.close_active();
+        }
+    }
+
+    /// Whether nothing is left to do after [`Self::close`].
+    pub fn is_closed(&self) -> bool {
+        let settled =
+            self.commit.is_idle() && self.segments.iter().all(|s| s.file.is_none() || s.is_settled());
+        self.closing
+            && (self.commit.fenced.is_some() || self.recovery.is_some() || settled)
+            && self.ops.is_idle()
+    }
+
+    /// Figures for people and metrics.
+    pub fn stats(&self) -> ShardStats {
+        ShardStats {
+            logs: self.logs.len() as u64,
+            segments: self.segments.len() as u64,
+            spares: self.segments.spares.len() as u64,
+            live_bytes: self.segments.iter().map(|s| s.live_bytes).sum(),
+            ..self.stats
+        }
+    }
+}
+
+/// An entry without a payload.
+fn control_entry(kind: EntryKind, log: LogId, offset: u64) -> EntryHeader {
+    EntryHeader {
+        log,
+        base_offset: offset,
+        record_count: 0,
+        kind,
+        codec: PayloadCodec::None,
+        flags: 0,
+        max_timestamp: 0,
+        payload_bytes: 0,
+        payload_crc: 0,
+    }
+}

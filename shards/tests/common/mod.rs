@@ -1,0 +1,170 @@
+//! A disk in memory that completes operations in a random order, and forgets at a crash what was not synced.
+
+#![allow(dead_code)]
+
+use bytes::Bytes;
+use ringmail_shards::io::{ExistingFile, FileId, IoDone, IoId, IoOp, IoResult};
+use std::collections::BTreeMap;
+
+/// A small generator of pseudo-random numbers (xorshift64*), so that a seed is all there is to a run.
+#[derive(Debug, Clone)]
+pub struct Rng(u64);
+
+impl Rng {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() >> 11) as usize % n.max(1)
+    }
+
+    pub fn chance(&mut self, one_in: usize) -> bool {
+        self.below(one_in) == 0
+    }
+}
+
+const SECTOR: usize = 512;
+
+#[derive(Debug, Default, Clone)]
+struct MemFile {
+    durable: Vec<u8>,
+    seen: Vec<u8>,
+    unsynced: Vec<(usize, Bytes)>,
+}
+
+impl MemFile {
+    fn sync(&mut self) {
+        self.durable.clone_from(&self.seen);
+        self.unsynced.clear();
+    }
+
+    fn write(&mut self, at: usize, data: &Bytes) {
+        self.seen[at..at + data.len()].copy_from_slice(data);
+        self.unsynced.push((at, data.clone()));
+    }
+}
+
+/// The disk.
+#[derive(Debug, Default)]
+pub struct MemDisk {
+    files: BTreeMap<FileId, MemFile>,
+    outstanding: Vec<(IoId, IoOp)>,
+    pub capacity: Option<usize>,
+    pub writes: u64,
+    pub syncs: u64,
+}
+
+impl MemDisk {
+    pub fn files(&self) -> Vec<ExistingFile> {
+        self.files.iter().map(|(&file, f)| ExistingFile { file, bytes: f.seen.len() as u64 }).collect()
+    }
+
+    pub fn bytes(&mut self, file: FileId) -> &mut Vec<u8> {
+        let f = self.files.get_mut(&file).expect("the file exists");
+        f.sync();
+        &mut f.seen
+    }
+
+    pub fn submit(&mut self, id: IoId, op: IoOp) {
+        self.outstanding.push((id, op));
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.outstanding.is_empty()
+    }
+
+    /// Completes one of the outstanding operations.
+    pub fn complete_one(&mut self, rng: &mut Rng) -> Option<(IoId, IoResult)> {
+        if self.outstanding.is_empty() {
+            return None;
+        }
+        let k = rng.below(self.outstanding.len());
+        let (id, op) = self.outstanding.swap_remove(k);
+        Some((id, self.execute(op)))
+    }
+
+    fn execute(&mut self, op: IoOp) -> IoResult {
+        match op {
+            IoOp::Create { file, bytes } => {
+                let used: usize = self.files.values().map(|f| f.seen.len()).sum();
+                if self.capacity.is_some_and(|c| used + bytes as usize > c) {
+                    return Err(ringmail_shards::io::IoError::Full);
+                }
+                let zeros = vec![0; bytes as usize];
+                let fresh = MemFile { durable: zeros.clone(), seen: zeros, unsynced: Vec::new() };
+                assert!(self.files.insert(file, fresh).is_none(), "{file:?} is created twice");
+            }
+            IoOp::Remove { file } => {
+                self.files.remove(&file);
+            }
+            IoOp::Write { file, position, data, dsync } => {
+                assert_eq!(data.as_ptr().align_offset(4096), 0, "memory is aligned");
+                assert_eq!((data.len() % 4096, position % 4096), (0, 0), "blocks are whole");
+                let f = self.files.get_mut(&file).expect("the file exists");
+                f.write(position as usize, &data);
+                self.writes += 1;
+                if dsync {
+                    f.sync();
+                    self.syncs += 1;
+                }
+            }
+            IoOp::Zero { file, position, length } => {
+                let f = self.files.get_mut(&file).expect("the file exists");
+                f.write(position as usize, &Bytes::from(vec![0; length as usize]));
+            }
+            IoOp::Sync { file } => {
+                self.files.get_mut(&file).expect("the file exists").sync();
+                self.syncs += 1;
+            }
+            IoOp::Read { file, position, length } => {
+                let f = &self.files.get(&file).expect("the file exists").seen;
+                let from = (position as usize).min(f.len());
+                let to = (from + length).min(f.len());
+                return Ok(IoDone::Data(Bytes::copy_from_slice(&f[from..to])));
+            }
+        }
+        Ok(IoDone::Ok)
+    }
+
+    /// Power is lost: of what was not synced, any sectors may have reached the disk.
+    pub fn crash(&mut self, rng: &mut Rng) {
+        for (_, op) in std::mem::take(&mut self.outstanding) {
+            match op {
+                IoOp::Write { file, position, data, .. } => {
+                    if let Some(f) = self.files.get_mut(&file) {
+                        f.unsynced.push((position as usize, data));
+                    }
+                }
+                IoOp::Create { .. } if rng.chance(2) => {
+                    let _ = self.execute(op);
+                }
+                _ => {}
+            }
+        }
+        for f in self.files.values_mut() {
+            let style = rng.below(3);
+            for (at, data) in std::mem::take(&mut f.unsynced) {
+                for (k, sector) in data.chunks(SECTOR).enumerate() {
+                    let keep = match style {
+                        0 => false,
+                        1 => rng.chance(2),
+                        _ => true,
+                    };
+                    if keep {
+                        let from = at + k * SECTOR;
+                        f.durable[from..from + sector.len()].copy_from_slice(sector);
+                    }
+                }
+            }
+            f.seen.clone_from(&f.durable);
+        }
+    }
+}
