@@ -221,6 +221,13 @@ impl<'a> Batch<'a> {
         self.header.heap_raw_length.to_native() as usize
     }
 
+    /// The number, from 0, of the first record with this timestamp or a later one.
+    pub fn first_at_or_after(&self, timestamp: i64) -> Option<u64> {
+        let base = self.header.base_timestamp.to_native();
+        let later = |s: &Slot| base.saturating_add(s.timestamp_delta.to_native().into()) >= timestamp;
+        self.slots().iter().position(later).map(|k| k as u64)
+    }
+
     /// All bytes of the batch.
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes

@@ -1,7 +1,10 @@
 //! Batches: what goes in comes out, and damage is seen.
 
 use proptest::prelude::*;
-use ringmail_wire::batch::{Batch, Batches, Compression, Record, set_base_offset};
+use ringmail_wire::batch::{
+    BATCH_HEADER_BYTES, Batch, BatchBuilder, Batches, Compression, PushError, Record, SLOT_BYTES,
+    set_base_offset,
+};
 
 use crate::records::{OwnedRecord, build, compressions, records};
 
@@ -92,4 +95,37 @@ fn every_flipped_bit_of_one_batch_is_seen() {
             assert!(seen.is_err(), "{compression:?}: bit {bit} went unseen");
         }
     }
+}
+
+#[test]
+fn a_builder_forgets_the_batch_before() {
+    let mut builder = BatchBuilder::new(1000, Compression::None);
+    let (mut first, mut second, mut fresh) = (Vec::new(), Vec::new(), Vec::new());
+    builder.push(9, Some(b"key"), Some(b"a value that is longer"), &[]).unwrap();
+    builder.finish_into(&mut first);
+    builder.push(-3, None, Some(b"value"), &[]).unwrap();
+    builder.finish_into(&mut second);
+    let mut builder = BatchBuilder::new(1000, Compression::None);
+    builder.push(-3, None, Some(b"value"), &[]).unwrap();
+    builder.finish_into(&mut fresh);
+    assert_eq!(second, fresh);
+}
+
+#[test]
+fn a_builder_refuses_what_does_not_fit_and_keeps_the_rest() {
+    let limit = BATCH_HEADER_BYTES + 2 * (SLOT_BYTES + 10);
+    let mut builder = BatchBuilder::new(limit, Compression::None);
+    let whole = limit - BATCH_HEADER_BYTES - SLOT_BYTES;
+    assert_eq!(
+        builder.push(0, None, Some(&vec![0; whole + 1]), &[]),
+        Err(PushError::TooLarge(limit + 1, limit))
+    );
+    builder.push(0, None, Some(&[1; 10]), &[]).unwrap();
+    assert_eq!(builder.push(0, None, Some(&[2; 11]), &[]), Err(PushError::Full));
+    assert_eq!(builder.push(i64::from(i32::MAX) + 1, None, None, &[]), Err(PushError::TimestampSpan));
+    builder.push(0, None, Some(&[3; 10]), &[]).unwrap();
+    assert_eq!((builder.record_count(), builder.len_bytes()), (2, limit));
+    let mut batch = Vec::new();
+    builder.finish_into(&mut batch);
+    assert_eq!(batch.len(), limit);
 }

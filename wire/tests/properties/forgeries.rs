@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use ringmail_wire::batch::{
-    BATCH_HEADER_BYTES, Batch, BatchError, CRC_START, Compression, NULL_LENGTH, SLOT_BYTES,
+    BATCH_HEADER_BYTES, Batch, BatchError, CRC_START, Compression, MAX_HEAP_BYTES, NULL_LENGTH, SLOT_BYTES,
 };
 use ringmail_wire::crc::crc32c;
 
@@ -169,5 +169,48 @@ fn headers_that_end_in_the_middle() {
         bytes[at] = length;
         sign(&mut bytes);
         assert_eq!(verdict(&bytes), Err(BatchError::Headers(1)), "byte {at} = {length}");
+    }
+}
+
+#[test]
+fn the_first_record_that_leaves_the_heap_is_named() {
+    let mut bytes = build(&[simple(b"a", &[]), simple(b"b", &[]), simple(b"c", &[])], Compression::None);
+    forge(&mut bytes, slot_field(1, VALUE_LENGTH), 3);
+    assert_eq!(verdict(&bytes), Err(BatchError::Slot(1)));
+}
+
+#[test]
+fn lengths_are_refused_before_anything_is_read() {
+    let raw_length = |compression, length| {
+        let mut bytes = build(&[simple(&[b'x'; 1000], &[])], compression);
+        forge(&mut bytes, HEAP_RAW_LENGTH, length);
+        Batch::parse(&bytes).map(|batch| batch.heap_raw_length())
+    };
+    let refused = |bytes| Err(BatchError::Lengths(bytes));
+    let plain = (BATCH_HEADER_BYTES + SLOT_BYTES + 1000) as u32;
+    assert_eq!(raw_length(Compression::None, 999), refused(plain));
+    let compressed = build(&[simple(&[b'x'; 1000], &[])], Compression::Lz4).len() as u32;
+    assert_eq!(raw_length(Compression::Lz4, MAX_HEAP_BYTES), Ok(MAX_HEAP_BYTES as usize));
+    assert_eq!(raw_length(Compression::Lz4, MAX_HEAP_BYTES + 1), refused(compressed));
+}
+
+#[test]
+fn a_compressed_heap_of_another_length_than_stated() {
+    for compression in [Compression::Lz4, Compression::Zstd] {
+        for length in [999, 1001] {
+            let mut bytes = build(&[simple(&[b'x'; 1000], &[])], compression);
+            forge(&mut bytes, HEAP_RAW_LENGTH, length);
+            let mut scratch = Vec::new();
+            let unchecked = Batch::parse(&bytes).unwrap();
+            assert!(matches!(
+                unchecked.open(&mut scratch),
+                Err(BatchError::Slot(0) | BatchError::Lengths(_))
+            ));
+
+            forge(&mut bytes, slot_field(0, VALUE_LENGTH), length);
+            let checked = Batch::parse(&bytes).unwrap();
+            checked.check().unwrap();
+            assert!(matches!(checked.open(&mut scratch), Err(BatchError::Decompress)));
+        }
     }
 }
