@@ -190,6 +190,53 @@ fn no_path_of_a_machine() {
     });
 }
 
+/// The crates that a manifest depends on.
+fn dependencies(manifest: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut in_dependencies = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            in_dependencies = line.ends_with("dependencies]");
+        } else if in_dependencies && line.starts_with(|c: char| c.is_ascii_lowercase()) {
+            names.extend(line.split([' ', '.', '=']).next());
+        }
+    }
+    names
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let reasons = fs::read_to_string(root.join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is there");
+    forbid("Say in ARCHITECTURE.md, in the table of dependencies, why the crate is there.", |source| {
+        if !source.path.ends_with("Cargo.toml") {
+            return Vec::new();
+        }
+        let names = dependencies(&source.text).into_iter().filter(|name| !name.starts_with("ringmail"));
+        let unexplained = names.filter(|name| !reasons.contains(&format!("`{name}`")));
+        unexplained.map(|name| format!("{}: {name}", source.path)).collect()
+    });
+}
+
+/// Where the links of a page lead, those to other sites left out.
+fn links(line: &str) -> impl Iterator<Item = &str> {
+    let targets = line.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    targets.filter(|target| !target.is_empty() && !target.contains("://"))
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    forbid("Correct the link, or add the file that it promises.", |source| {
+        if !source.path.ends_with(".md") {
+            return Vec::new();
+        }
+        let page = root.join(&source.path);
+        let folder = page.parent().expect("a file has a folder");
+        offences(source, source.lines(), |line| links(line).any(|target| !folder.join(target).exists()))
+    });
+}
+
 #[test]
 fn the_rules_see_what_they_should() {
     let source = Source {
@@ -201,4 +248,6 @@ fn the_rules_see_what_they_should() {
     assert!(Source { path: "wire/tests/golden.rs".into(), text: String::new() }.is_test());
     assert_eq!(code("let a = 1; // async"), "let a = 1; ");
     assert!(has_word("pub async fn", "async") && !has_word("asynchronous", "async"));
+    assert_eq!(dependencies("[package]\na = 1\n[dependencies]\nb.workspace = true\nc = \"1\"\n"), ["b", "c"]);
+    assert_eq!(links("[a](b.md), [c](https://d), [e](f.md#g)").collect::<Vec<_>>(), ["b.md", "f.md"]);
 }
