@@ -48,8 +48,11 @@ enum Command {
 
 #[derive(Args)]
 struct Run {
+    /// Scenarios to run; all without it.
+    #[arg(value_name = "SCENARIO")]
+    scenarios: Vec<String>,
     /// Runs this scenario alone.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "SCENARIO", conflicts_with = "scenarios")]
     only: Option<String>,
     /// The broker's binary; by default the one beside this.
     #[arg(long, value_name = "PATH")]
@@ -125,10 +128,13 @@ impl Cli {
     }
 
     fn run(&self, run: &Run) -> Result<()> {
-        let scenarios: Vec<&Scenario> = match &run.only {
-            Some(name) => vec![scenarios::by_name(name)?],
-            None => scenarios::ALL.iter().collect(),
-        };
+        let mut scenarios: Vec<&Scenario> = Vec::new();
+        for name in run.scenarios.iter().chain(&run.only) {
+            scenarios.push(scenarios::by_name(name)?);
+        }
+        if scenarios.is_empty() {
+            scenarios.extend(scenarios::ALL);
+        }
         std::fs::create_dir_all(&self.data).map_err(Error::file("create", &self.data))?;
         let ctx = self.context(run)?;
         cpu::pin(self.client_core)?;

@@ -56,8 +56,8 @@ mod tests {
     #[test]
     fn both_directions_are_judged() {
         let mut outcome = Outcome::new("x");
-        outcome.ratio = 0.8;
-        outcome.p99_us = Some(3000.0);
+        outcome.figures.ratio = 0.8;
+        outcome.figures.p99_us = Some(3000.0);
         let ratio = Goal::more("ratio", 0.75, 0.9).judge(&outcome);
         assert!(ratio.met && !ratio.aim_met);
         let p99 = Goal::less("p99_us", 20_000.0, 2000.0).judge(&outcome);

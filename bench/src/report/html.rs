@@ -6,7 +6,8 @@ use super::{Entry, Found, Machine, Outcome, Report, Verdict, per_second, svg};
 
 const STYLE: &str = "
 :root{--ink:#1b1f24;--soft:#5b6572;--paper:#fff;--line:#d8dde3;--good:#23804a;--bad:#b5382f;--blue:#2f5fb3}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e9ed;--soft:#98a2ae;--paper:#15181c;--line:#343a42;--good:#4cb878;--bad:#e0695f;--blue:#7aa5ee}}
+@media(prefers-color-scheme:dark){
+:root{--ink:#e6e9ed;--soft:#98a2ae;--paper:#15181c;--line:#343a42;--good:#4cb878;--bad:#e0695f;--blue:#7aa5ee}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:66rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin:2.2rem 0 .3rem;border-top:1px solid var(--line);padding-top:1rem}
 p{margin:.3rem 0}.soft,caption,th{color:var(--soft)}table{border-collapse:collapse;margin:.6rem 0;font-variant-numeric:tabular-nums}
@@ -50,7 +51,7 @@ fn summary(entries: &[Entry]) -> String {
         match &entry.found {
             Found::Result { outcome, verdicts } => {
                 for verdict in verdicts {
-                    rows += &goal_row(&outcome.scenario, verdict);
+                    rows += &goal_row(&outcome.figures.scenario, verdict);
                 }
             }
             Found::Failure { scenario, .. } => {
@@ -82,7 +83,7 @@ fn scenario(entry: &Entry) -> String {
         Found::Result { outcome, .. } => {
             let mut text = format!(
                 "<h2 id=\"{0}\">{0}</h2><p class=soft>{1}</p>",
-                escape(&outcome.scenario),
+                escape(&outcome.figures.scenario),
                 escape(entry.about)
             );
             text += &figures(outcome);
@@ -104,14 +105,14 @@ fn figures(outcome: &Outcome) -> String {
     let mut row = |name: &str, value: String| {
         let _ = write!(rows, "<tr><td>{}<td class=n>{}", escape(name), escape(&value));
     };
-    row("rate", per_second(outcome.records_per_s, "records/s"));
-    row("bandwidth", per_second(outcome.bytes_per_s, "bytes/s"));
-    row(&format!("share of {}", outcome.limit), outcome.ratio.to_string());
-    row("p50, us", optional(outcome.p50_us));
-    row("p99, us", optional(outcome.p99_us));
-    row("broker CPU a record, us", optional(outcome.broker_cpu_us_per_record));
-    row("broker memory, MiB", outcome.broker_rss_mib.to_string());
-    for (name, value) in &outcome.more {
+    row("rate", per_second(outcome.figures.records_per_s, "records/s"));
+    row("bandwidth", per_second(outcome.figures.bytes_per_s, "bytes/s"));
+    row(&format!("share of {}", outcome.figures.limit), outcome.figures.ratio.to_string());
+    row("p50, us", optional(outcome.figures.p50_us));
+    row("p99, us", optional(outcome.figures.p99_us));
+    row("broker CPU a record, us", optional(outcome.figures.broker_cpu_us_per_record));
+    row("broker memory, MiB", outcome.figures.broker_rss_mib.to_string());
+    for (name, value) in &outcome.figures.more {
         row(name, value.to_string());
     }
     format!("<table>{rows}</table>")

@@ -13,18 +13,20 @@ pub fn print(outcome: &Outcome, verdicts: &[Verdict]) {
 fn lines(outcome: &Outcome, verdicts: &[Verdict]) -> Vec<String> {
     let mut lines = vec![format!(
         "{}: {}, {}, {:.0}% of {}",
-        outcome.scenario,
-        per_second(outcome.records_per_s, "records/s"),
-        per_second(outcome.bytes_per_s, "bytes/s"),
-        outcome.ratio * 100.0,
-        outcome.limit
+        outcome.figures.scenario,
+        per_second(outcome.figures.records_per_s, "records/s"),
+        per_second(outcome.figures.bytes_per_s, "bytes/s"),
+        outcome.figures.ratio * 100.0,
+        outcome.figures.limit
     )];
-    if let (Some(p50), Some(p99)) = (outcome.p50_us, outcome.p99_us) {
+    if let (Some(p50), Some(p99)) = (outcome.figures.p50_us, outcome.figures.p99_us) {
         lines.push(format!("  latency p50 {p50:.0} us, p99 {p99:.0} us"));
     }
-    let cpu =
-        outcome.broker_cpu_us_per_record.map_or(String::new(), |us| format!("{us:.3} us CPU a record, "));
-    lines.push(format!("  broker: {cpu}{:.0} MiB resident", outcome.broker_rss_mib));
+    let cpu = outcome
+        .figures
+        .broker_cpu_us_per_record
+        .map_or(String::new(), |us| format!("{us:.3} us CPU a record, "));
+    lines.push(format!("  broker: {cpu}{:.0} MiB resident", outcome.figures.broker_rss_mib));
     for bounds in &outcome.limits {
         let limit = bounds.before.limit;
         lines.push(format!(
@@ -70,7 +72,7 @@ mod tests {
     #[test]
     fn a_goal_that_is_missed_is_told() {
         let mut outcome = Outcome::new("x");
-        outcome.ratio = 0.5;
+        outcome.figures.ratio = 0.5;
         let verdicts = [Goal::more("ratio", 0.75, 0.9).judge(&outcome)];
         let text = lines(&outcome, &verdicts).join("\n");
         assert!(text.contains("ratio 0.5, at least 0.75, aim 0.9: NOT reached"), "{text}");

@@ -85,7 +85,7 @@ mod tests {
         let mut latencies = Latencies::new();
         latencies.record(std::time::Duration::from_micros(10));
         let mut outcome = Outcome::new("a<b");
-        outcome.ratio = 0.8;
+        outcome.figures.ratio = 0.8;
         outcome.series.push(Series { name: "rate", points: vec![(0.0, 1.0), (0.1, 5.0)] });
         outcome.curves.push(Curve { name: "latency", points: latencies.curve() });
         let verdicts = vec![Goal::more("ratio", 0.75, 0.9).judge(&outcome)];

@@ -7,9 +7,23 @@ use crate::cpu::Usage;
 use crate::limits::{Figure, Limit};
 use crate::load::{Latencies, Meter};
 
-/// The result of one scenario. [`Outcome::json_line`] is its public form.
+/// The result of one scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
+    /// The figures that stand in the JSON line.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// The limits as they were measured right before and right after.
+    pub limits: Vec<Bounds>,
+    /// Plots over time.
+    pub series: Vec<Series>,
+    /// Plots of distributions.
+    pub curves: Vec<Curve>,
+}
+
+/// The figures of a scenario, in the order of the JSON line.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Figures {
     /// Name of the scenario.
     pub scenario: String,
     /// Records acknowledged (or consumed) inside the measuring window, per second.
@@ -31,12 +45,6 @@ pub struct Outcome {
     /// Whatever else the scenario has to say, by name with its unit.
     #[serde(flatten)]
     pub more: Map<String, Value>,
-    /// The limits as they were measured right before and right after.
-    pub limits: Vec<Bounds>,
-    /// Plots over time.
-    pub series: Vec<Series>,
-    /// Plots of distributions.
-    pub curves: Vec<Curve>,
 }
 
 /// A limit of the machine on both sides of a scenario.
@@ -86,21 +94,8 @@ impl Bounds {
 impl Outcome {
     /// An outcome without figures.
     pub fn new(scenario: &str) -> Self {
-        Self {
-            scenario: scenario.to_owned(),
-            records_per_s: 0.0,
-            bytes_per_s: 0.0,
-            limit: String::new(),
-            ratio: 0.0,
-            p50_us: None,
-            p99_us: None,
-            broker_cpu_us_per_record: None,
-            broker_rss_mib: 0.0,
-            more: Map::new(),
-            limits: Vec::new(),
-            series: Vec::new(),
-            curves: Vec::new(),
-        }
+        let figures = Figures { scenario: scenario.to_owned(), ..Figures::default() };
+        Self { figures, limits: Vec::new(), series: Vec::new(), curves: Vec::new() }
     }
 
     /// Takes rates and latencies from a meter.
@@ -113,23 +108,23 @@ impl Outcome {
 
     /// Takes the rates of a meter.
     pub fn take_rates(&mut self, meter: &Meter) {
-        self.records_per_s = round(meter.records_per_s());
-        self.bytes_per_s = round(meter.bytes_per_s());
+        self.figures.records_per_s = round(meter.records_per_s());
+        self.figures.bytes_per_s = round(meter.bytes_per_s());
     }
 
     /// Takes the latencies that stand in the JSON line.
     pub fn take_latencies(&mut self, latencies: &Latencies) {
-        self.p50_us = latencies.p50_us().map(round);
-        self.p99_us = latencies.p99_us().map(round);
+        self.figures.p50_us = latencies.p50_us().map(round);
+        self.figures.p99_us = latencies.p99_us().map(round);
     }
 
     /// Takes the broker's memory, and its CPU time between two moments, of which `records` are the reason.
     pub fn take_usage(&mut self, from: Usage, to: Usage, records: u64) {
         let cpu = to.cpu.saturating_sub(from.cpu);
         if records > 0 {
-            self.broker_cpu_us_per_record = Some(round(cpu.as_secs_f64() * 1e6 / records as f64));
+            self.figures.broker_cpu_us_per_record = Some(round(cpu.as_secs_f64() * 1e6 / records as f64));
         }
-        self.broker_rss_mib = round(to.rss_kib as f64 / 1024.0);
+        self.figures.broker_rss_mib = round(to.rss_kib as f64 / 1024.0);
         self.add("broker_rss_peak_mib", to.rss_peak_kib as f64 / 1024.0);
     }
 
@@ -155,34 +150,24 @@ impl Outcome {
 
     /// Sets a ratio to something that is not one limit's rate.
     pub fn compare_with(&mut self, limit: &str, ratio: f64) {
-        self.limit = limit.to_owned();
-        self.ratio = round(ratio);
+        self.figures.limit = limit.to_owned();
+        self.figures.ratio = round(ratio);
     }
 
     /// Adds a figure under a name of its own.
     pub fn add(&mut self, name: &str, value: f64) {
-        self.more.insert(name.to_owned(), round(value).into());
+        self.figures.more.insert(name.to_owned(), round(value).into());
     }
 
     /// The figure of that name, standard or added.
     pub fn figure(&self, name: &str) -> Option<f64> {
-        self.fields().get(name)?.as_f64()
+        let figures = serde_json::to_value(&self.figures).expect("figures have string keys alone");
+        figures.get(name)?.as_f64()
     }
 
     /// One JSON object on one line.
     pub fn json_line(&self) -> String {
-        Value::Object(self.fields()).to_string()
-    }
-
-    /// All figures, without limits and plots.
-    fn fields(&self) -> Map<String, Value> {
-        let Ok(Value::Object(mut fields)) = serde_json::to_value(self) else {
-            unreachable!("a struct with string keys is an object");
-        };
-        for plots in ["limits", "series", "curves"] {
-            fields.remove(plots);
-        }
-        fields
+        serde_json::to_string(&self.figures).expect("figures have string keys alone")
     }
 }
 
@@ -215,7 +200,9 @@ mod tests {
         let mut outcome = Outcome::new("produce-100b");
         outcome.add("batch_bytes", 65536.0);
         outcome.series.push(Series { name: "x", points: vec![(0.0, 1.0)] });
-        let value: Value = serde_json::from_str(&outcome.json_line()).unwrap();
+        let line = outcome.json_line();
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert!(line.starts_with(r#"{"scenario":"produce-100b","records_per_s":"#), "{line}");
         for key in [
             "scenario",
             "records_per_s",
@@ -240,7 +227,7 @@ mod tests {
         let pair = |limit, a, b| Bounds { before: figure(limit, a), after: figure(limit, b) };
         outcome.limits = vec![pair(Limit::DiskWrite, 300.0, 100.0), pair(Limit::EchoBandwidth, 180.0, 180.0)];
         outcome.compare(90.0, &[Limit::DiskWrite, Limit::EchoBandwidth]);
-        assert_eq!((outcome.limit.as_str(), outcome.ratio), ("echo_bandwidth", 0.5));
+        assert_eq!((outcome.figures.limit.as_str(), outcome.figures.ratio), ("echo_bandwidth", 0.5));
         assert_eq!(outcome.figure("limit_per_s"), Some(180.0));
         assert_eq!(outcome.figure("ratio"), Some(0.5));
         assert_eq!(outcome.figure("nothing"), None);
@@ -263,7 +250,7 @@ mod tests {
         let from = Usage { cpu: Duration::from_secs(1), rss_kib: 0, rss_peak_kib: 0 };
         let to = Usage { cpu: Duration::from_secs(2), rss_kib: 2048, rss_peak_kib: 4096 };
         outcome.take_usage(from, to, 10_000_000);
-        assert_eq!(outcome.broker_cpu_us_per_record, Some(0.1));
-        assert_eq!((outcome.broker_rss_mib, outcome.figure("broker_rss_peak_mib")), (2.0, Some(4.0)));
+        assert_eq!(outcome.figures.broker_cpu_us_per_record, Some(0.1));
+        assert_eq!((outcome.figures.broker_rss_mib, outcome.figure("broker_rss_peak_mib")), (2.0, Some(4.0)));
     }
 }

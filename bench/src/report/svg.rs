@@ -106,11 +106,13 @@ pub fn verdict(verdict: &Verdict) -> String {
     let place = |value: f64| (standing(value) * MINIMUM).clamp(0.0, 1.0) * BAR_WIDTH;
     let class = if verdict.met { "met" } else { "missed" };
     let length = verdict.value.filter(|value| *value > 0.0).map_or(0.0, place);
-    format!(
-        r#"<svg class="bar" viewBox="0 0 {BAR_WIDTH} 14" role="img"><rect class="track" width="{BAR_WIDTH}" height="14"/><rect class="{class}" width="{length:.1}" height="14"/><path class="mark" d="M{:.1} 0v14"/><path class="mark aim" d="M{:.1} 0v14"/></svg>"#,
-        place(goal.at_least),
-        place(goal.aim)
-    )
+    let bars = format!(
+        r#"<rect class="track" width="{BAR_WIDTH}" height="14"/><rect class="{class}" width="{length:.1}" height="14"/>"#
+    );
+    let (at_least, aim) = (place(goal.at_least), place(goal.aim));
+    let marks =
+        format!(r#"<path class="mark" d="M{at_least:.1} 0v14"/><path class="mark aim" d="M{aim:.1} 0v14"/>"#);
+    format!(r#"<svg class="bar" viewBox="0 0 {BAR_WIDTH} 14" role="img">{bars}{marks}</svg>"#)
 }
 
 fn short(value: f64) -> String {
@@ -147,7 +149,7 @@ mod tests {
     #[test]
     fn a_bar_beyond_its_aim_is_cut_at_the_end() {
         let mut outcome = Outcome::new("x");
-        outcome.ratio = 100.0;
+        outcome.figures.ratio = 100.0;
         let bar = verdict(&Goal::more("ratio", 0.5, 0.9).judge(&outcome));
         assert!(bar.contains(r#"class="met" width="220.0""#), "{bar}");
     }

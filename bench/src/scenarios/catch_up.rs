@@ -40,12 +40,12 @@ pub fn catch_up(ctx: &Context) -> Result<Outcome> {
     measured.report(&mut outcome, LATENCY);
     broker.stop()?;
     outcome.limits = bracket.close()?;
-    outcome.compare(outcome.bytes_per_s, &[Limit::DiskRead]);
+    outcome.compare(outcome.figures.bytes_per_s, &[Limit::DiskRead]);
     let disk_read = outcome.bounds(Limit::DiskRead).per_second();
     let bytes_per_s = measured_interleaved.meter.bytes_per_s();
     outcome.add("interleaved_bytes_per_s", bytes_per_s);
     outcome.add("interleaved_ratio", bytes_per_s / disk_read);
-    outcome.add("read_bytes", outcome.bytes_per_s * measured.meter.window().length().as_secs_f64());
+    outcome.add("read_bytes", outcome.figures.bytes_per_s * measured.meter.window().length().as_secs_f64());
     Ok(outcome)
 }
 

@@ -44,7 +44,7 @@ pub fn paced_1k(ctx: &Context) -> Result<Outcome> {
     broker.stop()?;
     outcome.limits = bracket.close()?;
     let least = outcome.bounds(Limit::SyncDepth1).p99_us() + outcome.bounds(Limit::EchoRoundTrip).p99_us();
-    let p99 = outcome.p99_us.unwrap_or(f64::INFINITY);
+    let p99 = outcome.figures.p99_us.unwrap_or(f64::INFINITY);
     outcome.compare_with("sync_depth_1+echo_round_trip", least / p99);
     outcome.add("limit_p99_us", least);
     outcome.add("paced_records_per_s", RECORDS_PER_S as f64);

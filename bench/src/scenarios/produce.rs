@@ -42,15 +42,16 @@ fn one_partition(ctx: &Context, name: &str, value_len: usize) -> Result<Outcome>
     broker.stop()?;
     outcome.limits = bracket.close()?;
     // Of bytes in batches: those are what the disk and the network carry.
-    outcome.compare(outcome.bytes_per_s, &LIMITS);
+    outcome.compare(outcome.figures.bytes_per_s, &LIMITS);
     describe(&mut outcome, &cycle, value_len);
     Ok(outcome)
 }
 
 fn describe(outcome: &mut Outcome, cycle: &BatchCycle, value_len: usize) {
-    outcome.add("value_bytes_per_s", outcome.records_per_s * value_len as f64);
+    outcome.add("value_bytes_per_s", outcome.figures.records_per_s * value_len as f64);
     outcome.add("batch_bytes", cycle.batch_bytes() as f64);
-    outcome.add("ratio_disk_write", outcome.bytes_per_s / outcome.bounds(Limit::DiskWrite).per_second());
+    outcome
+        .add("ratio_disk_write", outcome.figures.bytes_per_s / outcome.bounds(Limit::DiskWrite).per_second());
 }
 
 pub fn produce_1000_partitions(ctx: &Context) -> Result<Outcome> {
@@ -80,7 +81,7 @@ fn many_partitions(ctx: &Context, name: &str, partitions: u32) -> Result<Outcome
     outcome.limits = bracket.close()?;
     let one_partition = f64::midpoint(before.meter.records_per_s(), after.meter.records_per_s());
     describe(&mut outcome, &cycle, VALUE_BYTES);
-    outcome.compare_with("one_partition", outcome.records_per_s / one_partition);
+    outcome.compare_with("one_partition", outcome.figures.records_per_s / one_partition);
     outcome.add("one_partition_records_per_s", one_partition);
     outcome.add("partitions", f64::from(partitions));
     Ok(outcome)
@@ -100,7 +101,7 @@ pub fn first_fill(ctx: &Context) -> Result<Outcome> {
     broker.stop()?;
     outcome.limits = bracket.close()?;
     describe(&mut outcome, &cycle, VALUE_BYTES);
-    outcome.compare_with("recycled_segments", outcome.records_per_s / recycled);
+    outcome.compare_with("recycled_segments", outcome.figures.records_per_s / recycled);
     outcome.add("recycled_records_per_s", recycled);
     Ok(outcome)
 }

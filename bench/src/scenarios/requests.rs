@@ -25,7 +25,7 @@ pub fn produce_unbatched(ctx: &Context) -> Result<Outcome> {
     let mut outcome = Outcome::new("produce-unbatched");
     run(ctx, &mut outcome, IN_FLIGHT)?;
     outcome.limits = bracket.close()?;
-    let rate = outcome.records_per_s;
+    let rate = outcome.figures.records_per_s;
     outcome.compare(rate, &[Limit::EchoRequestsEach]);
     outcome.add("ratio_echo_requests", rate / outcome.bounds(Limit::EchoRequests).per_second());
     let shortest_us =
@@ -41,7 +41,7 @@ pub fn produce_one_in_flight(ctx: &Context) -> Result<Outcome> {
     run(ctx, &mut outcome, 1)?;
     outcome.limits = bracket.close()?;
     let least = outcome.bounds(Limit::SyncDepth1).p50_us() + outcome.bounds(Limit::EchoRoundTrip).p50_us();
-    let p50 = outcome.p50_us.unwrap_or(f64::INFINITY);
+    let p50 = outcome.figures.p50_us.unwrap_or(f64::INFINITY);
     outcome.compare_with("sync_depth_1+echo_round_trip", least / p50);
     outcome.add("limit_p50_us", least);
     Ok(outcome)

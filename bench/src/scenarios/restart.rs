@@ -41,7 +41,7 @@ pub fn restart(ctx: &Context) -> Result<Outcome> {
     outcome.add("restart_s", answered.as_secs_f64());
     outcome.add("ready_s", ready.as_secs_f64());
     outcome.add("stored_bytes", (acknowledged * cycle.batch_bytes()) as f64);
-    outcome.broker_rss_mib = broker.usage()?.rss_kib as f64 / 1024.0;
+    outcome.figures.broker_rss_mib = broker.usage()?.rss_kib as f64 / 1024.0;
     broker.stop()?;
     Ok(outcome)
 }
