@@ -10,4 +10,8 @@
 //! All types here belong to one executor thread, unless they are [`Send`]; nothing blocks that thread.
 
 pub mod bell;
+pub mod cores;
 pub mod disk;
+pub mod shutdown;
+pub mod task;
+pub mod timer;
