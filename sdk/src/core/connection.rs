@@ -1,6 +1,6 @@
 //! One connection: requests become bytes, bytes become events.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSlice};
 
 use ahash::RandomState;
@@ -47,6 +47,8 @@ pub struct Connection<T> {
     outbox: Outbox,
     inflow: Inflow,
     pending: HashMap<u32, Pending<T>, RandomState>,
+    /// Batches that get no answer, by the position in the stream after them.
+    unacknowledged: VecDeque<(u64, T)>,
     next_correlation: u32,
     next_subscription: u32,
     server: Option<ServerInfo>,
@@ -67,6 +69,7 @@ impl<T> Connection<T> {
             outbox,
             inflow: Inflow::default(),
             pending: HashMap::default(),
+            unacknowledged: VecDeque::new(),
             next_correlation: HANDSHAKE_CORRELATION,
             next_subscription: 0,
             server: None,
@@ -85,14 +88,15 @@ impl<T> Connection<T> {
 
     // ---- Requests ----
 
-    /// Appends one batch to a partition; answered by [`Event::Produced`], unless `acks` is [`Acks::None`]:
-    /// then the token is dropped here.
+    /// Appends one batch to a partition; answered by [`Event::Produced`]. With [`Acks::None`] the broker does
+    /// not answer: [`Event::Sent`] follows when all of it was taken by [`consume`](Self::consume).
     pub fn produce(&mut self, log: LogId, acks: Acks, batch: Bytes, token: T) {
         let correlation = self.next_correlation();
         self.outbox.put(|out| put_produce(out, correlation, log, acks, batch.len()));
         self.outbox.put_bytes(batch);
-        if acks != Acks::None {
-            self.expect(correlation, Api::Produce, token);
+        match acks {
+            Acks::None => self.unacknowledged.push_back((self.outbox.queued_end(), token)),
+            Acks::Written | Acks::Synced => self.expect(correlation, Api::Produce, token),
         }
     }
 
@@ -224,11 +228,15 @@ impl<T> Connection<T> {
         read
     }
 
-    /// The next event, if all of it was received.
+    /// The next event, if there is one.
     ///
     /// # Errors
     /// [`ProtocolError`]: the connection is of no use any more.
     pub fn poll(&mut self) -> Result<Option<Event<T>>, ProtocolError> {
+        let sent_end = self.outbox.sent_end();
+        if let Some((_, token)) = self.unacknowledged.pop_front_if(|(end, _)| *end <= sent_end) {
+            return Ok(Some(Event::Sent { token }));
+        }
         match self.inflow.next_frame()? {
             Some((header, body)) => self.event(header, body).map(Some),
             None => Ok(None),
@@ -261,7 +269,7 @@ impl<T> Connection<T> {
         Ok(Event::Ready(server))
     }
 
-    /// Ends the connection: every request that had no answer.
+    /// Ends the connection: every request that had no answer, in no particular order.
     pub fn into_unanswered(self) -> impl Iterator<Item = Unanswered<T>> {
         let sent = self.outbox.sent_end();
         self.pending.into_values().map(move |p| Unanswered {

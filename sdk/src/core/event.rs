@@ -66,6 +66,11 @@ pub enum Event<T> {
         /// The offset, or why the batch was not stored.
         result: Result<u64, BrokerError>,
     },
+    /// A batch that asked for no acknowledgement was wholly taken for sending.
+    Sent {
+        /// What the request was sent with.
+        token: T,
+    },
     /// A fetch was answered.
     Fetched {
         /// What the request was sent with.

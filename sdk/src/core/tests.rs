@@ -173,10 +173,15 @@ fn a_large_body_is_a_slice_of_what_was_received() {
 }
 
 #[test]
-fn a_batch_without_acknowledgement_waits_for_no_answer() {
+fn a_batch_without_acknowledgement_is_done_when_it_is_sent() {
     let mut connection = Connection::new("test");
-    connection.produce(7, Acks::None, Bytes::from_static(b"batch"), ());
+    connection.produce(7, Acks::None, Bytes::from_static(b"batch"), "batch");
     assert_eq!(connection.in_flight(), 0);
+    connection.consume(connection.output_bytes() - 1);
+    assert!(connection.poll().unwrap().is_none());
+    connection.consume(1);
+    assert!(matches!(connection.poll().unwrap(), Some(Event::Sent { token: "batch" })));
+    assert!(connection.poll().unwrap().is_none());
 }
 
 #[test]
