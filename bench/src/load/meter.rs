@@ -26,14 +26,26 @@ impl Meter {
     /// Counts `records` of `bytes` together that were acknowledged (or consumed) at `now` and, for latency, were due at
     /// `since`. Counts nothing outside the window. One latency is recorded, however many the records.
     pub fn count(&mut self, now: Instant, since: Instant, records: u64, bytes: u64) {
+        self.add(now, records, bytes);
+        self.time(now, since);
+    }
+
+    /// Counts records without a latency.
+    pub fn add(&mut self, now: Instant, records: u64, bytes: u64) {
         if self.window.phase(now) != Phase::Measuring {
             return;
         }
         self.records += records;
         self.bytes += bytes;
-        self.latencies.record(now.saturating_duration_since(since));
         let step = (now - self.window.opens()).as_nanos() / STEP.as_nanos();
         self.steps[step as usize] += records;
+    }
+
+    /// Records a latency alone.
+    pub fn time(&mut self, now: Instant, since: Instant) {
+        if self.window.phase(now) == Phase::Measuring {
+            self.latencies.record(now.saturating_duration_since(since));
+        }
     }
 
     /// Closes the window at `now` if it is still open: whatever was measured has come to its end.

@@ -147,6 +147,11 @@ impl Measured {
     /// Puts it into an outcome.
     pub fn report(&self, outcome: &mut Outcome, latency_of: &'static str) {
         outcome.take_meter(&self.meter, latency_of);
+        self.report_usage(outcome);
+    }
+
+    /// Puts what the broker used into an outcome.
+    pub fn report_usage(&self, outcome: &mut Outcome) {
         outcome.take_usage(self.opened, self.closed, self.meter.records());
         outcome.add("seconds", self.meter.window().length().as_secs_f64());
     }

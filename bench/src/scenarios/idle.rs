@@ -22,7 +22,7 @@ pub fn idle(ctx: &Context) -> Result<Outcome> {
     }
     let measured = measurement.finish();
     let mut outcome = Outcome::new("idle");
-    measured.report(&mut outcome, "none");
+    measured.report_usage(&mut outcome);
     outcome.compare_with("one_core", measured.cpu().as_secs_f64() / ctx.length.as_secs_f64());
     broker.stop()?;
     Ok(outcome)

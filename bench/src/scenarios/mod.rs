@@ -3,6 +3,7 @@
 mod catch_up;
 mod closed;
 mod context;
+mod each;
 mod idle;
 mod paced;
 mod produce;
@@ -39,8 +40,14 @@ pub const ALL: &[Scenario] = &[
         run: produce::produce_100b,
     },
     Scenario {
+        name: "produce-each-100b",
+        about: "The same records one by one through the SDK's Producer, which gathers them",
+        goals: &[Goal::more("records_per_s", 4e6, 8e6), MEMORY],
+        run: each::produce_each_100b,
+    },
+    Scenario {
         name: "produce-1k",
-        about: "The same with records of 1 KiB",
+        about: "produce-100b with records of 1 KiB",
         goals: &[Goal::more("ratio", 0.7, 0.9), MEMORY],
         run: produce::produce_1k,
     },
