@@ -50,3 +50,8 @@ pub use producer::{DeliveredBatch, OnDelivery, Producer, ProducerConfig, SendErr
 pub use record::Record;
 pub use ringmail_wire::batch::{Compression, Headers, HeadersBuf};
 pub use ringmail_wire::protocol::{Acks, ErrorCode};
+
+/// Compiles the examples of the repository's README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
