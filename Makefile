@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# Seconds per target of `make fuzz`.
+# Seconds per fuzz target of `make fuzz` and `make soak`.
 SECONDS ?= 60
 # Scenario of `make bench`; all of them if it is empty.
 ONLY ?=
@@ -49,8 +49,8 @@ fuzz: setup ## Fuzzes every parser; SECONDS=60 each
 	@.ci/fuzz $(SECONDS)
 
 .PHONY: soak
-soak: setup ## Runs the long tests, which `make test` leaves out
-	cargo test --release --workspace -- --ignored --nocapture --test-threads 1
+soak: setup ## Runs all tests with the long ones, and with far more cases; SECONDS=60 for each parser
+	PROPTEST_CASES=20000 RINGMAIL_FUZZ_SECONDS=$(SECONDS) cargo test --release --workspace -- --include-ignored
 
 .PHONY: doctor
 doctor: setup ## Says what on this machine is good for the broker, what is not, and what to do
