@@ -261,7 +261,7 @@ fn check_io_uring() -> Result<(), RuntimeError> {
 }
 
 /// What glommio and the disk use.
-const OPERATIONS: [(&str, u8); 25] = [
+const OPERATIONS: [(&str, u8); 24] = [
     ("NOP", opcode::Nop::CODE),
     ("READV", opcode::Readv::CODE),
     ("WRITEV", opcode::Writev::CODE),
@@ -285,7 +285,6 @@ const OPERATIONS: [(&str, u8); 25] = [
     ("WRITE", opcode::Write::CODE),
     ("SEND", opcode::Send::CODE),
     ("RECV", opcode::Recv::CODE),
-    ("RENAMEAT", opcode::RenameAt::CODE),
     ("UNLINKAT", opcode::UnlinkAt::CODE),
 ];
 

@@ -1,7 +1,8 @@
 //! The disk of one shard: a directory of segment files, read and written past the page cache.
 //!
-//! [`Disk`] drives a sans-IO engine: operations go in with a number of the caller's choice, and come out with that
-//! number when they are complete, in any order. Nothing here blocks or awaits, but for [`Disk::ready`].
+//! [`Disk`] carries out what the engine asks for ([`IoOp`]): operations go in with a number of the engine's choice, and
+//! come out with that number when they are complete, in any order. Nothing here blocks or awaits, but for
+//! [`Disk::open`] and [`Disk::ready`].
 //!
 //! ```text
 //! loop {
@@ -23,119 +24,30 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
 
-use bytes::Bytes;
+use ringmail_shards::io::{BLOCK_BYTES, ExistingFile, FileId, IoDone, IoError, IoId, IoOp, IoResult};
 
 use self::buffer::AlignedBuffer;
 use self::ring::{Completion, Ring};
 use self::work::{OpenFile, Outcome, Step, Work};
 use super::bell::Bell;
 
-/// Unit of direct I/O, in bytes: memory, positions and lengths are multiples of it.
-pub const BLOCK: usize = 4096;
-
 /// Operations in the kernel at most; more are queued.
 const RING_DEPTH: u32 = 128;
 
-/// Number of a segment file in its shard's directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileId(pub u64);
-
-impl FileId {
-    /// The name of the file in its directory.
-    pub fn name(self) -> String {
-        format!("{:016x}.seg", self.0)
-    }
-
-    /// The number in a name that [`name`](Self::name) makes.
-    pub fn from_name(name: &str) -> Option<Self> {
-        let digits = name.strip_suffix(".seg").filter(|digits| digits.len() == 16)?;
-        let id = Self(u64::from_str_radix(digits, 16).ok()?);
-        (id.name() == name).then_some(id)
-    }
-
-    fn c_name(self) -> CString {
-        CString::new(self.name()).expect("hexadecimal digits contain no zero byte")
-    }
+/// The name of a file in its shard's directory.
+pub fn file_name(file: FileId) -> String {
+    format!("{:016x}.seg", file.0)
 }
 
-/// An operation on the files of a shard. Positions and lengths are in bytes.
-///
-/// Operations run side by side, in no order; one that needs another waits for its completion.
-#[derive(Debug)]
-pub enum IoOp {
-    /// Creates and opens a file of `bytes` bytes that are allocated but not written (they read as zeros). Complete
-    /// when both the file and its name are durable. Fails with `AlreadyExists`; leaves nothing behind on failure.
-    Create {
-        /// The new file.
-        file: FileId,
-        /// Its length.
-        bytes: u64,
-    },
-    /// Opens an existing file, or fails with `NotFound`.
-    Open {
-        /// The file.
-        file: FileId,
-    },
-    /// Renames a file durably, open or not; if it is open, it stays so under the new number. Fails with
-    /// `AlreadyExists` if the new name is taken.
-    Rename {
-        /// The number it had.
-        from: FileId,
-        /// The number it gets.
-        to: FileId,
-    },
-    /// Closes and deletes a file durably, after the operations that are running on it.
-    Remove {
-        /// The file, open or not.
-        file: FileId,
-    },
-    /// Writes all of `data`, which is aligned to [`BLOCK`] in address, length and position.
-    Write {
-        /// An open file.
-        file: FileId,
-        /// Where to write to.
-        position: u64,
-        /// What to write.
-        data: Bytes,
-        /// Whether completion means durable: the data, and that of all writes to the file that had completed when
-        /// this one was submitted.
-        dsync: bool,
-    },
-    /// Writes zeros, 1 MiB at a time.
-    Zero {
-        /// An open file.
-        file: FileId,
-        /// Where to write to.
-        position: u64,
-        /// How many.
-        length: u64,
-    },
-    /// Makes all completed writes to the file durable (`fdatasync`).
-    Sync {
-        /// An open file.
-        file: FileId,
-    },
-    /// Reads into fresh memory; gives fewer bytes where the file ends.
-    Read {
-        /// An open file.
-        file: FileId,
-        /// Where to read from.
-        position: u64,
-        /// How many bytes.
-        length: usize,
-    },
-}
-
-/// What a completed operation gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IoDone {
-    /// Nothing but the knowledge that it is done.
-    Ok,
-    /// The bytes of a [`Read`](IoOp::Read); their memory is aligned to [`BLOCK`].
-    Data(Bytes),
+/// The file of a name that [`file_name`] makes.
+pub fn file_id(name: &str) -> Option<FileId> {
+    let digits = name.strip_suffix(".seg").filter(|digits| digits.len() == 16)?;
+    let file = FileId(u64::from_str_radix(digits, 16).ok()?);
+    (file_name(file) == name).then_some(file)
 }
 
 /// The files of one shard. Belongs to one executor thread.
@@ -148,9 +60,9 @@ pub struct Disk {
     directory: OwnedFd,
     files: HashMap<FileId, OpenFile>,
     /// Removals that wait for the last operation on their file.
-    removals: Vec<(u64, FileId, OpenFile)>,
+    removals: Vec<(IoId, FileId, OpenFile)>,
     /// Operations that ended without the kernel.
-    ended: VecDeque<(u64, io::Result<IoDone>)>,
+    ended: VecDeque<(IoId, IoResult)>,
     /// What went wrong while flushing where nobody could be told.
     flush_error: Option<io::Error>,
 }
@@ -166,15 +78,16 @@ enum Prepared {
 
 /// An operation in the ring.
 struct Job {
-    id: u64,
+    id: IoId,
     work: Work,
 }
 
 impl Disk {
-    /// Opens the disk in `directory`, which must exist. Must be called on the executor that will use it.
-    pub fn open(directory: &Path) -> io::Result<Self> {
+    /// Opens the segment files in `directory`, and tells which there are, in order. Blocks; for the start of a shard,
+    /// on the executor that will use the disk.
+    pub fn open(directory: &Path) -> io::Result<(Self, Vec<ExistingFile>)> {
         let bell = Bell::new()?;
-        Ok(Self {
+        let mut disk = Self {
             ring: Ring::new(RING_DEPTH, bell.ringer().as_raw_fd())?,
             bell,
             directory: File::open(directory)?.into(),
@@ -182,34 +95,32 @@ impl Disk {
             removals: Vec::new(),
             ended: VecDeque::new(),
             flush_error: None,
-        })
-    }
-
-    /// The segment files in `directory` with their lengths in bytes, by number. Blocks; for start-up.
-    pub fn list(directory: &Path) -> io::Result<Vec<(FileId, u64)>> {
-        let mut files = Vec::new();
+        };
+        let mut existing = Vec::new();
         for entry in std::fs::read_dir(directory)? {
             let entry = entry?;
-            if let Some(id) = entry.file_name().to_str().and_then(FileId::from_name) {
-                files.push((id, entry.metadata()?.len()));
-            }
+            let Some(file) = entry.file_name().to_str().and_then(file_id) else { continue };
+            let opened =
+                File::options().read(true).write(true).custom_flags(libc::O_DIRECT).open(entry.path())?;
+            existing.push(ExistingFile { file, bytes: opened.metadata()?.len() });
+            disk.files.insert(file, Rc::new(opened.into()));
         }
-        files.sort_unstable();
-        Ok(files)
+        existing.sort_unstable_by_key(|existing| existing.file);
+        Ok((disk, existing))
     }
 
     /// Queues an operation until [`flush`](Self::flush). `id` comes back with its completion.
-    pub fn submit(&mut self, id: u64, op: IoOp) {
+    pub fn submit(&mut self, id: IoId, op: IoOp) {
         match self.prepare(id, op) {
             Ok(Prepared::Ready(work)) => self.start(Job { id, work }),
             Ok(Prepared::Parked) => {}
             Ok(Prepared::Nothing) => self.end(id, Ok(IoDone::Ok)),
-            Err(error) => self.end(id, Err(error)),
+            Err(error) => self.end(id, Err(reported(&error))),
         }
     }
 
     /// Completes an operation without the kernel.
-    fn end(&mut self, id: u64, result: io::Result<IoDone>) {
+    fn end(&mut self, id: IoId, result: IoResult) {
         self.ended.push_back((id, result));
         self.bell.ringer().ring();
     }
@@ -227,7 +138,7 @@ impl Disk {
     }
 
     /// The next completed operation, if there is one.
-    pub fn poll(&mut self) -> Option<(u64, io::Result<IoDone>)> {
+    pub fn poll(&mut self) -> Option<(IoId, IoResult)> {
         if let Some(ended) = self.ended.pop_front() {
             return Some(ended);
         }
@@ -258,11 +169,9 @@ impl Disk {
         self.ring.len() + self.removals.len()
     }
 
-    fn prepare(&mut self, id: u64, op: IoOp) -> io::Result<Prepared> {
+    fn prepare(&mut self, id: IoId, op: IoOp) -> io::Result<Prepared> {
         let work = match op {
-            IoOp::Create { file, bytes } => Work::CreateFile { file, name: file.c_name(), bytes },
-            IoOp::Open { file } => Work::Open { file, name: file.c_name() },
-            IoOp::Rename { from, to } => Work::Rename { from, to, old: from.c_name(), new: to.c_name() },
+            IoOp::Create { file, bytes } => Work::CreateFile { file, name: c_name(file), bytes },
             IoOp::Remove { file } => return Ok(self.remove(id, file)),
             IoOp::Write { file, position, data, dsync } => {
                 if data.is_empty() {
@@ -293,19 +202,20 @@ impl Disk {
     }
 
     fn file(&self, file: FileId) -> io::Result<OpenFile> {
-        let not_open =
-            || io::Error::new(io::ErrorKind::NotFound, format!("segment file {} is not open", file.name()));
+        let not_open = || {
+            io::Error::new(io::ErrorKind::NotFound, format!("there is no segment file {}", file_name(file)))
+        };
         self.files.get(&file).cloned().ok_or_else(not_open)
     }
 
-    fn remove(&mut self, id: u64, file: FileId) -> Prepared {
+    fn remove(&mut self, id: IoId, file: FileId) -> Prepared {
         match self.files.remove(&file) {
             Some(open) if Rc::strong_count(&open) > 1 => {
                 self.removals.push((id, file, open));
                 Prepared::Parked
             }
             // Dropped first, as unlinking an open file would leave it to its closing to free the blocks: on this thread.
-            _ => Prepared::Ready(Work::Remove { name: file.c_name() }),
+            _ => Prepared::Ready(Work::Remove { name: c_name(file) }),
         }
     }
 
@@ -316,7 +226,7 @@ impl Disk {
         unsafe { self.ring.start(job, submission) }
     }
 
-    fn advance(&mut self, job: Job, completion: Completion) -> Option<(u64, io::Result<IoDone>)> {
+    fn advance(&mut self, job: Job, completion: Completion) -> Option<(IoId, IoResult)> {
         let id = job.id;
         match job.work.advance(completion) {
             Step::Next(work) => {
@@ -324,7 +234,7 @@ impl Disk {
                 None
             }
             Step::Done(outcome) => {
-                let outcome = outcome.map(|outcome| self.settle(outcome));
+                let outcome = outcome.map(|outcome| self.settle(outcome)).map_err(|error| reported(&error));
                 self.start_idle_removals();
                 Some((id, outcome))
             }
@@ -335,13 +245,8 @@ impl Disk {
         match outcome {
             Outcome::Plain => {}
             Outcome::Data(data) => return IoDone::Data(data),
-            Outcome::Opened(file, open) => {
+            Outcome::Created(file, open) => {
                 self.files.insert(file, open);
-            }
-            Outcome::Renamed { from, to } => {
-                if let Some(open) = self.files.remove(&from) {
-                    self.files.insert(to, open);
-                }
             }
         }
         IoDone::Ok
@@ -351,17 +256,29 @@ impl Disk {
         let idle = self.removals.extract_if(.., |(_, _, open)| Rc::strong_count(open) == 1);
         for (id, file, open) in idle.collect::<Vec<_>>() {
             drop(open);
-            self.start(Job { id, work: Work::Remove { name: file.c_name() } });
+            self.start(Job { id, work: Work::Remove { name: c_name(file) } });
         }
     }
 }
 
+fn c_name(file: FileId) -> CString {
+    CString::new(file_name(file)).expect("hexadecimal digits contain no zero byte")
+}
+
+/// An error as the engine takes it.
+fn reported(error: &io::Error) -> IoError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => IoError::Full,
+        _ => IoError::Failed(error.to_string()),
+    }
+}
+
 fn aligned(values: &[u64]) -> io::Result<()> {
-    if values.iter().all(|value| value.is_multiple_of(BLOCK as u64)) {
+    if values.iter().all(|value| value.is_multiple_of(BLOCK_BYTES as u64)) {
         return Ok(());
     }
     Err(io::Error::new(
         io::ErrorKind::InvalidInput,
-        format!("direct I/O needs memory, positions and lengths in multiples of {BLOCK} bytes"),
+        format!("direct I/O needs memory, positions and lengths in multiples of {BLOCK_BYTES} bytes"),
     ))
 }

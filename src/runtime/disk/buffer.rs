@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use bytes::Bytes;
 
-use super::BLOCK;
+use ringmail_shards::io::BLOCK_BYTES;
 
 /// How much memory [`zeros`] shares, in bytes.
 pub(super) const ZEROS: usize = 1 << 20;
@@ -24,7 +24,7 @@ unsafe impl Send for AlignedBuffer {}
 impl AlignedBuffer {
     /// An empty buffer for `capacity` bytes.
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        let layout = Layout::from_size_align(capacity.max(1), BLOCK)
+        let layout = Layout::from_size_align(capacity.max(1), BLOCK_BYTES)
             .expect("a block is a power of two, and no read exceeds isize::MAX");
         // SAFETY: the size is not zero.
         let start = unsafe { alloc(layout) };
@@ -76,7 +76,7 @@ impl Drop for AlignedBuffer {
 pub(super) fn zeros() -> *const u8 {
     #[repr(align(4096))]
     struct Zeros([u8; ZEROS]);
-    const _: () = assert!(align_of::<Zeros>() == BLOCK);
+    const _: () = assert!(align_of::<Zeros>() == BLOCK_BYTES);
     static SHARED: Zeros = Zeros([0; ZEROS]);
     SHARED.0.as_ptr()
 }

@@ -10,12 +10,10 @@ use io_uring::{opcode, squeue, types};
 
 use super::buffer::{self, AlignedBuffer};
 use super::ring::{Completion, Submission};
-use super::{BLOCK, FileId};
+use ringmail_shards::io::{BLOCK_BYTES, FileId};
 
 /// Longest single read or write handed to the kernel, in bytes; it would cut longer ones short itself.
 const LONGEST_TRANSFER: usize = 1 << 30;
-
-const OPEN_FLAGS: libc::c_int = libc::O_RDWR | libc::O_DIRECT | libc::O_CLOEXEC;
 
 /// Access for the owner, reading for the group.
 const FILE_MODE: libc::mode_t = 0o640;
@@ -50,20 +48,6 @@ pub(super) enum Work {
     Undo {
         name: CString,
         error: io::Error,
-    },
-    Open {
-        file: FileId,
-        name: CString,
-    },
-    Rename {
-        from: FileId,
-        to: FileId,
-        old: CString,
-        new: CString,
-    },
-    SyncRenamed {
-        from: FileId,
-        to: FileId,
     },
     Remove {
         name: CString,
@@ -103,8 +87,7 @@ pub(super) enum Step {
 pub(super) enum Outcome {
     Plain,
     Data(Bytes),
-    Opened(FileId, OpenFile),
-    Renamed { from: FileId, to: FileId },
+    Created(FileId, OpenFile),
 }
 
 impl Work {
@@ -123,24 +106,14 @@ impl Work {
         let directory = types::Fd(directory);
         match self {
             Self::CreateFile { name, .. } => opcode::OpenAt::new(directory, name.as_ptr())
-                .flags(OPEN_FLAGS | libc::O_CREAT | libc::O_EXCL)
+                .flags(libc::O_RDWR | libc::O_DIRECT | libc::O_CLOEXEC | libc::O_CREAT | libc::O_EXCL)
                 .mode(FILE_MODE)
                 .build(),
             Self::Allocate { bytes, opened, .. } => opcode::Fallocate::new(fd(opened), *bytes).build(),
             Self::SyncCreated { opened, .. } => opcode::Fsync::new(fd(opened)).build(),
-            Self::SyncCreatedName { .. } | Self::SyncRenamed { .. } | Self::SyncRemoved => {
-                opcode::Fsync::new(directory).build()
-            }
+            Self::SyncCreatedName { .. } | Self::SyncRemoved => opcode::Fsync::new(directory).build(),
             Self::Undo { name, .. } | Self::Remove { name } => {
                 opcode::UnlinkAt::new(directory, name.as_ptr()).build()
-            }
-            Self::Open { name, .. } => {
-                opcode::OpenAt::new(directory, name.as_ptr()).flags(OPEN_FLAGS).build()
-            }
-            Self::Rename { old, new, .. } => {
-                opcode::RenameAt::new(directory, old.as_ptr(), directory, new.as_ptr())
-                    .flags(libc::RENAME_NOREPLACE)
-                    .build()
             }
             Self::Write { file, position, data, .. } => {
                 opcode::Write::new(fd(file), data.as_ptr(), transfer(data.len())).offset(*position).build()
@@ -184,11 +157,8 @@ impl Work {
             Self::SyncCreated { file, name, opened } => {
                 Step::Next(Self::SyncCreatedName { file, name, opened })
             }
-            Self::SyncCreatedName { file, opened, .. } => done(Outcome::Opened(file, opened)),
+            Self::SyncCreatedName { file, opened, .. } => done(Outcome::Created(file, opened)),
             Self::Undo { error, .. } => Step::Done(Err(error)),
-            Self::Open { file, .. } => done(Outcome::Opened(file, adopt(value))),
-            Self::Rename { from, to, .. } => Step::Next(Self::SyncRenamed { from, to }),
-            Self::SyncRenamed { from, to } => done(Outcome::Renamed { from, to }),
             Self::Remove { .. } => Step::Next(Self::SyncRemoved),
             Self::SyncRemoved | Self::Sync { .. } => done(Outcome::Plain),
             Self::Write { file, position, data, dsync } => written(file, position, data, dsync, value),
@@ -235,7 +205,7 @@ fn read(file: OpenFile, position: u64, length: usize, mut buffer: AlignedBuffer,
     // SAFETY: the kernel says that it filled `count` bytes at the tail.
     unsafe { buffer.advance(count) };
     // The file ends where the kernel stops inside of a block, or at once.
-    let at_end = count == 0 || !count.is_multiple_of(BLOCK);
+    let at_end = count == 0 || !count.is_multiple_of(BLOCK_BYTES);
     if at_end || buffer.filled() == length {
         return done(Outcome::Data(buffer.into_bytes()));
     }
