@@ -50,7 +50,7 @@ fuzz: setup ## Fuzzes every parser; SECONDS=60 each
 
 .PHONY: soak
 soak: setup ## Runs all tests with the long ones, and with far more cases; SECONDS=60 for each parser
-	PROPTEST_CASES=20000 RINGMAIL_FUZZ_SECONDS=$(SECONDS) cargo test --release --workspace -- --include-ignored
+	PROPTEST_CASES=20000 SEEDS=500 RINGMAIL_FUZZ_SECONDS=$(SECONDS) cargo test --release --workspace -- --include-ignored
 
 .PHONY: doctor
 doctor: setup ## Says what on this machine is good for the broker, what is not, and what to do
