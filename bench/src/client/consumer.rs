@@ -1,16 +1,21 @@
 //! Receives batches by subscription and hands them out in order.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use ringmail_sdk::core::Event;
 use ringmail_wire::batch::{Batch, Batches};
 use ringmail_wire::protocol::LogId;
 
-use super::link::{Interest, Link};
+use super::Patience;
+use super::link::{Interest, Link, wait};
 use crate::error::{Error, Result};
 
 /// Bytes that the broker may push ahead of what was consumed.
 const CREDIT: u32 = 16 << 20;
+
+/// Longest sleep while nothing comes.
+const NAP: Duration = Duration::from_millis(100);
 
 /// A batch that came next in its partition. That it starts where the last one ended is for the receiver to check.
 pub struct Received<'a> {
@@ -73,6 +78,23 @@ impl Consumer {
             self.owed = 0;
         }
         Ok(moved)
+    }
+
+    /// Reads up to an offset that exists.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::exchange`], and when the broker stops sending before.
+    pub fn read_to(&mut self, end: u64, mut received: impl FnMut(Received<'_>) -> Result<()>) -> Result<()> {
+        let mut patience = Patience::new();
+        while self.next_offset < end {
+            let moved = self.exchange(&mut received)?;
+            patience.check(moved)?;
+            if !moved {
+                wait([self.interest()], NAP)?;
+            }
+        }
+        Ok(())
     }
 
     /// The offset of the next record to come.

@@ -4,21 +4,18 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ringmail_sdk::core::{Connection, Event};
 
+use super::Patience;
 use crate::error::{Error, Result};
-
-/// Longest wait for a broker that answers nothing; past it a scenario fails instead of hanging.
-const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
 /// A connection to the broker. Requests carry a token `T` that comes back with the answer.
 pub struct Link<T> {
     stream: TcpStream,
     connection: Connection<T>,
-    /// When bytes last moved, or nothing was wanted.
-    alive: Instant,
+    patience: Patience,
 }
 
 /// What a link waits for.
@@ -35,7 +32,7 @@ impl<T> Link<T> {
         let stream = TcpStream::connect(address).map_err(Error::system("connect to the broker"))?;
         stream.set_nodelay(true).map_err(Error::system("set TCP_NODELAY"))?;
         stream.set_nonblocking(true).map_err(Error::system("make a socket non-blocking"))?;
-        Ok(Self { stream, connection: Connection::new("ringmail-bench"), alive: Instant::now() })
+        Ok(Self { stream, connection: Connection::new("ringmail-bench"), patience: Patience::new() })
     }
 
     /// For sending requests.
@@ -50,11 +47,7 @@ impl<T> Link<T> {
     /// When the connection breaks, or the broker owes an answer and has been silent for too long.
     pub fn exchange(&mut self) -> Result<bool> {
         let moved = self.move_bytes()?;
-        if moved || self.connection.in_flight() == 0 {
-            self.alive = Instant::now();
-        } else if self.alive.elapsed() > SILENCE_LIMIT {
-            return Err(Error::Broker(format!("has been silent for {} s", SILENCE_LIMIT.as_secs())));
-        }
+        self.patience.check(moved || self.connection.in_flight() == 0)?;
         Ok(moved)
     }
 

@@ -5,6 +5,7 @@ mod consumer;
 #[cfg(test)]
 mod fake;
 mod link;
+mod patience;
 mod producer;
 #[cfg(test)]
 mod tests;
@@ -12,4 +13,5 @@ mod tests;
 pub use admin::Admin;
 pub use consumer::{Consumer, Received};
 pub use link::wait;
+pub use patience::Patience;
 pub use producer::{Acknowledged, Producer};

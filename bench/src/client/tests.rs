@@ -27,13 +27,7 @@ fn produce(producer: &mut Producer, cycle: &BatchCycle) -> Result<u64> {
 }
 
 fn consume(consumer: &mut Consumer, cycle: &BatchCycle, partition: u32, end: u64) -> Result<()> {
-    while consumer.next_offset() < end {
-        let moved = consumer.exchange(|Received { offset, batch }| cycle.check(partition, offset, &batch))?;
-        if !moved {
-            wait([consumer.interest()], Duration::from_secs(1))?;
-        }
-    }
-    Ok(())
+    consumer.read_to(end, |Received { offset, batch }| cycle.check(partition, offset, &batch))
 }
 
 /// Creates a topic, fills it and reads one partition back.

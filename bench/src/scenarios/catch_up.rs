@@ -28,7 +28,7 @@ pub fn catch_up(ctx: &Context) -> Result<Outcome> {
     let cycle = BatchCycle::build(CYCLE, BATCH_BYTES, VALUE_BYTES);
     let broker = ctx.fresh_broker()?;
     let alone = Stored::fill(&broker, "alone", 1, &cycle, ctx.stored)?;
-    let interleaved = Stored::fill(&broker, "interleaved", INTERLEAVED, &cycle, ctx.stored / 2)?;
+    let interleaved = Stored::fill(&broker, "interleaved", INTERLEAVED, &cycle, ctx.stored / 4)?;
     // What the broker holds in memory goes with it; its files are opened with O_DIRECT, so that the kernel holds nothing.
     broker.stop()?;
     let bracket = ctx.bracket(&[Limit::DiskRead])?;

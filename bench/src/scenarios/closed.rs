@@ -18,7 +18,7 @@ pub const RECYCLE: Option<u64> = Some(1 << 30);
 /// Bytes after which a log with that retention recycles.
 pub const RECYCLE_FILL: u64 = 3 << 30;
 /// Longest time that filling may take.
-const FILL_LIMIT: Duration = Duration::from_secs(15);
+const FILL_LIMIT: Duration = Duration::from_secs(12);
 
 /// Keeps a number of batches in flight, to all partitions in turn.
 pub struct ClosedProducer<'a> {

@@ -104,6 +104,7 @@ impl PacedRecords {
             |Received { offset, batch }| {
                 let now = Instant::now();
                 let mut scratch = Vec::new();
+                let bytes = batch.as_bytes().len() as u64 / u64::from(batch.record_count());
                 let open = batch.open(&mut scratch).map_err(|error| Error::Content(error.to_string()))?;
                 for (expected, record) in (offset..).zip(open.iter()) {
                     let right = record.offset == expected
@@ -111,7 +112,7 @@ impl PacedRecords {
                     let since = due.pop_front().filter(|_| right).ok_or_else(|| {
                         Error::Content(format!("record {expected} is not the one that was sent"))
                     })?;
-                    meter.count(now, since, 1, VALUE_BYTES as u64);
+                    meter.count(now, since, 1, bytes);
                 }
                 Ok(())
             },

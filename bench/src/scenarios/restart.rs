@@ -6,7 +6,7 @@ use super::closed::ClosedProducer;
 use super::context::Context;
 use super::produce::{BATCH_BYTES, CYCLE, IN_FLIGHT};
 use crate::broker::Broker;
-use crate::client::{Admin, Consumer, Received, wait};
+use crate::client::{Admin, Consumer, Received};
 use crate::error::{Error, Result};
 use crate::load::BatchCycle;
 use crate::report::Outcome;
@@ -15,7 +15,6 @@ use crate::report::Outcome;
 const BUSY: Duration = Duration::from_millis(500);
 /// What a restart may take; the ratio is this to what it took.
 const ALLOWED: Duration = Duration::from_secs(2);
-const NAP: Duration = Duration::from_millis(20);
 /// Acknowledged batches before the kill that are read back and checked.
 const CHECKED: u64 = 256;
 
@@ -54,11 +53,5 @@ fn check_tail(broker: &Broker, log: u64, cycle: &BatchCycle, acknowledged: u64, 
     }
     let first = acknowledged.saturating_sub(CHECKED) * cycle.records();
     let mut consumer = Consumer::subscribe(broker.address(), log, first)?;
-    while consumer.next_offset() < end {
-        let moved = consumer.exchange(|Received { offset, batch }| cycle.check(0, offset, &batch))?;
-        if !moved {
-            wait([consumer.interest()], NAP)?;
-        }
-    }
-    Ok(())
+    consumer.read_to(end, |Received { offset, batch }| cycle.check(0, offset, &batch))
 }

@@ -7,7 +7,7 @@ use super::closed::RECYCLE;
 use super::context::{Context, Measured, Measurement, WARM_UP};
 use super::produce::{BATCH_BYTES, CYCLE, IN_FLIGHT};
 use crate::broker::Broker;
-use crate::client::{Acknowledged, Admin, Consumer, Producer, Received, wait};
+use crate::client::{Acknowledged, Admin, Consumer, Patience, Producer, Received, wait};
 use crate::error::Result;
 use crate::limits::Limit;
 use crate::load::{BatchCycle, ClosedLoop, Meter, OpenLoop, Phase, Window};
@@ -144,8 +144,11 @@ impl Load<'_> {
         let behind = self.pipe.behind();
         let now = Instant::now();
         let mut nothing = Meter::new(Window::new(now, Duration::ZERO, Duration::ZERO));
+        let mut patience = Patience::new();
         while self.pipe.behind() > 0 {
+            let before = self.pipe.behind();
             self.exchange(NAP, |_| {}, &mut nothing)?;
+            patience.check(self.pipe.behind() < before)?;
         }
         Ok(behind)
     }
