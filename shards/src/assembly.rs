@@ -89,30 +89,29 @@ pub(crate) fn walk(
     for piece in pieces {
         let data = piece.data.as_ref().expect("a read is assembled once all its pieces are there");
         for run in &piece.runs {
-            let mut at = (run.position() - piece.position) as usize;
+            let mut at = (run.position - piece.position) as usize;
             let end = at + run.bytes as usize;
+            let broken = |at: usize, reason: String| Damage {
+                file: piece.file,
+                segment: Some(piece.segment),
+                position: piece.position + at as u64,
+                bytes: (end - at) as u64,
+                reason,
+            };
             while at < end {
-                let broken = |reason: String| Damage {
-                    file: piece.file,
-                    segment: Some(piece.segment),
-                    position: piece.position + at as u64,
-                    bytes: (end - at) as u64,
-                    reason,
-                };
                 let bytes =
-                    data.get(at..end).ok_or_else(|| broken("the file ends before the entry".into()))?;
-                let entry = EntryHeader::parse(bytes).map_err(|e| broken(e.to_string()))?;
-                let wanted = entry.kind == EntryKind::Records
+                    data.get(at..end).ok_or_else(|| broken(at, "the file ends before the entry".into()))?;
+                let entry = EntryHeader::parse(bytes).map_err(|e| broken(at, e.to_string()))?;
+                // Between the entries of a run others may stand, of other logs or of other parts of this one.
+                let of_run = entry.kind == EntryKind::Records
                     && entry.log == limits.log
-                    && entry.end_offset() > next
-                    && entry.base_offset < limits.until;
-                if wanted {
-                    // Each offset comes once, and none is left out.
+                    && entry.base_offset < run.end.min(limits.until);
+                if of_run && entry.end_offset() > next {
                     if entry.base_offset > next {
-                        return Err(broken(format!("offset {next} is missing")));
+                        return Err(broken(at, format!("offset {next} is missing")));
                     }
                     if piece.from_disk {
-                        entry.payload(bytes).map_err(|e| broken(e.to_string()))?;
+                        entry.payload(bytes).map_err(|e| broken(at, e.to_string()))?;
                     }
                     if !each(&entry, data, at) {
                         return Ok(());
@@ -120,6 +119,12 @@ pub(crate) fn walk(
                     next = entry.end_offset();
                 }
                 at += entry.entry_bytes();
+            }
+            if next < run.end.min(limits.until) {
+                return Err(broken(
+                    (run.position - piece.position) as usize,
+                    format!("offset {next} is missing"),
+                ));
             }
         }
     }

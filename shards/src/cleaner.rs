@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 #[derive(Debug, Clone, Copy)]
 struct Job {
     log: LogId,
-    base: u64,
+    from: u64,
     /// Where to go on, and where to end.
     next: u64,
     end: u64,
@@ -23,8 +23,8 @@ struct Job {
 #[derive(Debug)]
 struct Copied {
     log: LogId,
-    /// The extent that was copied.
-    base: u64,
+    /// The first offset of the extent that was copied.
+    from: u64,
     extents: Vec<Extent>,
     frame: u64,
 }
@@ -88,7 +88,8 @@ impl Shard {
         let victim = self
             .segments
             .iter()
-            .filter(|s| s.state == SegmentState::Sealed && Some(s.number) != newest && s.live_bytes > 0)
+            .filter(|s| s.state == SegmentState::Sealed && Some(s.number) != newest)
+            .filter(|s| s.live_bytes > 0 && !s.left_alone)
             .filter(|s| self.clean_share(s) < self.config.clean_below)
             .min_by(|a, b| a.live_ratio().total_cmp(&b.live_ratio()))
             .map(|s| s.number);
@@ -99,9 +100,9 @@ impl Shard {
             .iter()
             .flat_map(|(&log, state)| state.extents.iter().map(move |e| (log, state, e)))
             .filter(|(_, _, e)| e.segment == number)
-            .map(|(log, state, e)| Job { log, base: e.base, next: e.base.max(state.start), end: e.end })
+            .map(|(log, state, e)| Job { log, from: e.from, next: e.from.max(state.start), end: e.end })
             .collect();
-        self.cleaner.jobs.make_contiguous().sort_unstable_by_key(|j| (j.log, j.base));
+        self.cleaner.jobs.make_contiguous().sort_unstable_by_key(|j| (j.log, j.from));
     }
 
     /// The share of the file that lives: an early sealed, half empty segment is worth cleaning too.
@@ -174,24 +175,26 @@ impl Shard {
 
     pub(crate) fn clean_failed(&mut self, error: Option<ReadError>) {
         self.cleaner.reading = false;
-        if let Some(error) = error {
-            // What cannot be read stays where it is.
-            tracing::warn!(segment = self.cleaner.victim, %error, "the cleaner leaves a segment alone");
-            if let Some(segment) = self.cleaner.victim.and_then(|n| self.segments.get_mut(n)) {
-                segment.state = SegmentState::Unsealable;
-            }
-            for extent in std::mem::take(&mut self.cleaner.copying) {
-                self.forget_extent(extent.segment, extent.bytes);
-            }
-            self.cleaner.jobs.clear();
+        let (Some(error), Some(job)) = (error, self.cleaner.jobs.front()) else { return };
+        if self.logs.get(&job.log).is_none_or(|log| log.start > job.next) {
+            // It was deleted meanwhile: the next step sees that.
+            return;
         }
+        tracing::warn!(segment = self.cleaner.victim, %error, "the cleaner leaves a segment alone");
+        if let Some(segment) = self.cleaner.victim.and_then(|n| self.segments.get_mut(n)) {
+            segment.left_alone = true;
+        }
+        for extent in std::mem::take(&mut self.cleaner.copying) {
+            self.forget_extent(extent.segment, extent.bytes);
+        }
+        self.cleaner.jobs.clear();
     }
 
     fn job_done(&mut self) {
         let Some(job) = self.cleaner.jobs.pop_front() else { return };
         let extents = std::mem::take(&mut self.cleaner.copying);
         let frame = self.commit.current_frame();
-        self.cleaner.copied.push(Copied { log: job.log, base: job.base, extents, frame });
+        self.cleaner.copied.push(Copied { log: job.log, from: job.from, extents, frame });
     }
 
     fn clean_over(&mut self) {
@@ -208,14 +211,14 @@ impl Shard {
             .into_iter()
             .partition(|c: &Copied| c.frame <= durable || c.extents.is_empty());
         self.cleaner.copied = waiting;
-        for Copied { log, base, extents, .. } in ready {
+        for Copied { log, from, extents, .. } in ready {
             let Some(state) = self.logs.get_mut(&log) else {
                 for extent in extents {
                     self.forget_extent(extent.segment, extent.bytes);
                 }
                 continue;
             };
-            let at = state.extents.iter().position(|e| e.segment == victim && e.base == base);
+            let at = state.extents.iter().position(|e| e.segment == victim && e.from == from);
             let old = at.and_then(|at| state.extents.remove(at));
             let start = state.start;
             let mut dead: Vec<(u64, u64)> = old.iter().map(|e| (e.segment, e.bytes)).collect();

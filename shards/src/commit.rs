@@ -145,6 +145,22 @@ impl Commit {
         }
     }
 
+    /// Has `token` told when all that was appended so far is durable; `false` if it is already.
+    pub fn wait_for_all(&mut self, token: Token, base_offset: u64) -> bool {
+        let frame = match &mut self.filling {
+            Some(filling) => {
+                filling.sync = true;
+                filling.number
+            }
+            None => self.next_number - 1,
+        };
+        let wait = frame > self.durable;
+        if wait {
+            self.sync_waiters.push_back(Waiter { frame, token, base_offset });
+        }
+        wait
+    }
+
     fn should_close(&self, write_bytes: usize, max_in_flight: usize) -> bool {
         let Some(filling) = &self.filling else { return false };
         let bytes = filling.buffer.len();

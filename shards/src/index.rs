@@ -32,7 +32,11 @@ pub(crate) enum ExtentIndex {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub segment: u64,
+    /// What the runs' offsets count from.
     pub base: u64,
+    /// The first offset that is read from here, and the one after the last. Mostly all there are: only recovery
+    /// cuts, where the cleaner was stopped between copying and forgetting the original.
+    pub from: u64,
     pub end: u64,
     pub max_timestamp: i64,
     pub bytes: u64,
@@ -46,6 +50,7 @@ impl Extent {
         let mut extent = Self {
             segment: place.segment,
             base: entry.base_offset,
+            from: entry.base_offset,
             end: entry.base_offset,
             max_timestamp: i64::MIN,
             bytes: 0,
@@ -144,12 +149,31 @@ impl Log {
 
     /// Puts an extent at its place; `false`, and nothing done, if it overlaps another.
     pub fn insert(&mut self, extent: Extent) -> bool {
-        let at = self.extents.partition_point(|e| e.end <= extent.base);
-        if self.extents.get(at).is_some_and(|next| next.base < extent.end) {
+        let at = self.extent_from(extent.from);
+        if self.extents.get(at).is_some_and(|next| next.from < extent.end) {
             return false;
         }
         self.extents.insert(at, extent);
         true
+    }
+
+    /// Puts those parts of an extent at their places whose offsets no other extent has; gives the bytes that this
+    /// brought to life. An extent that serves in several parts is counted with the first.
+    pub fn insert_missing(&mut self, extent: &Extent) -> u64 {
+        let mut live = 0;
+        let mut from = extent.from.max(self.start);
+        while from < extent.end {
+            let at = self.extent_from(from);
+            let next = self.extents.get(at).map(|e| (e.from, e.end));
+            let end = next.map_or(extent.end, |(next, _)| next.min(extent.end));
+            if from < end {
+                let bytes = if live == 0 { extent.bytes } else { 1 };
+                live += bytes;
+                self.extents.insert(at, Extent { from, end, bytes, ..extent.clone() });
+            }
+            from = next.map_or(extent.end, |(_, end)| end);
+        }
+        live
     }
 }
 

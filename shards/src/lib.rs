@@ -12,6 +12,7 @@ pub mod damage;
 pub mod format;
 mod index;
 pub mod io;
+mod map;
 mod ops;
 mod reads;
 mod recovery;

@@ -1,7 +1,7 @@
 //! Operations that wait for the driver, and what those under way are for.
 
 use crate::io::{FileId, IoId, IoOp};
-use ahash::AHashMap;
+use crate::map::Map;
 use std::collections::VecDeque;
 
 /// What an operation is for.
@@ -19,7 +19,9 @@ pub(crate) enum Purpose {
     MarkSpare(FileId),
     /// Removes a file that is not needed.
     Remove,
-    /// Writes the footer of a segment.
+    /// Writes the sections of a segment's footer.
+    Sections(u64),
+    /// Writes the rest of a segment's footer.
     Footer(u64),
     /// Reads a piece of a planned read.
     Piece(FileId),
@@ -34,7 +36,7 @@ pub(crate) enum Purpose {
 pub(crate) struct Ops {
     next: u64,
     queue: VecDeque<(IoId, IoOp)>,
-    under_way: AHashMap<IoId, Purpose>,
+    under_way: Map<IoId, Purpose>,
 }
 
 impl Ops {

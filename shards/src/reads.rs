@@ -8,10 +8,10 @@ use crate::format::align_up;
 use crate::format::footer::{RUN_BYTES, Run, parse_section};
 use crate::index::{Extent, ExtentIndex, runs_from};
 use crate::io::{BLOCK_BYTES, FileId, IoError, IoId, IoOp};
+use crate::map::{Map, Set};
 use crate::ops::Purpose;
 use crate::sections::{SectionKey, Sections};
 use crate::shard::Shard;
-use ahash::{AHashMap, AHashSet};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -41,6 +41,15 @@ pub(crate) enum Want {
     Clean,
 }
 
+/// A run that is to be read: its place, its first offset, and the one after its last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlannedRun {
+    pub position: u64,
+    pub bytes: u32,
+    pub first: u64,
+    pub end: u64,
+}
+
 /// A stretch of bytes that holds runs of the read.
 #[derive(Debug)]
 pub(crate) struct Piece {
@@ -49,7 +58,7 @@ pub(crate) struct Piece {
     pub position: u64,
     pub length: usize,
     pub data: Option<Bytes>,
-    pub runs: Vec<Run>,
+    pub runs: Vec<PlannedRun>,
     /// Whether it came from the disk, and is to be checked.
     pub from_disk: bool,
 }
@@ -84,17 +93,17 @@ struct Ahead {
 #[derive(Debug, Default)]
 pub(crate) struct Reads {
     next: u64,
-    under_way: AHashMap<ReadId, Read>,
+    under_way: Map<ReadId, Read>,
     /// Disk reads that are due, and for which piece of which read.
     queue: VecDeque<(ReadId, usize)>,
-    in_flight: AHashMap<IoId, (ReadId, usize)>,
+    in_flight: Map<IoId, (ReadId, usize)>,
     sections: Sections,
-    loading: AHashMap<IoId, (SectionKey, usize, usize)>,
-    section_waiters: AHashMap<SectionKey, Vec<ReadId>>,
-    ahead: AHashMap<(LogId, u64), Ahead>,
+    loading: Map<IoId, (SectionKey, usize, usize)>,
+    section_waiters: Map<SectionKey, Vec<ReadId>>,
+    ahead: Map<(LogId, u64), Ahead>,
     ahead_bytes: usize,
-    reading: AHashMap<FileId, usize>,
-    reported: AHashSet<(FileId, u64)>,
+    reading: Map<FileId, usize>,
+    reported: Set<(FileId, u64)>,
 }
 
 impl Reads {
@@ -162,7 +171,7 @@ impl Shard {
         let Some(state) = self.logs.get(&log) else { return Answer::Now(Err(ReadError::UnknownLog(log))) };
         let (start, until) = (state.start, state.high_watermark);
         let extent = state.extents.iter().find(|e| e.end > start && e.max_timestamp >= timestamp);
-        let Some(offset) = extent.map(|e| e.base.max(start)).filter(|&o| o < until) else {
+        let Some(offset) = extent.map(|e| e.from.max(start)).filter(|&o| o < until) else {
             return Answer::Now(Ok(until));
         };
         match self.start_read(log, offset, until, 0, Want::Time(timestamp, token)) {
@@ -251,7 +260,7 @@ impl Shard {
             if planner.next >= read.until || planner.is_full(read) {
                 break;
             }
-            if extent.base > planner.next {
+            if extent.from > planner.next {
                 // Offsets are dense: what is missing was lost to damage.
                 break;
             }
@@ -462,7 +471,9 @@ impl Shard {
     }
 
     fn find_time(&mut self, read: &Read, timestamp: i64) -> Result<u64, ReadError> {
-        let limits = Limits { log: read.log, from: read.offset, until: read.until, max_bytes: usize::MAX };
+        let first = read.pieces.first().and_then(|p| p.runs.first()).map_or(0, |r| r.first);
+        let from = read.offset.max(first);
+        let limits = Limits { log: read.log, from, until: read.until, max_bytes: usize::MAX };
         let (found, damage) = assembly::find_time(&read.pieces, limits, timestamp);
         match (found, damage) {
             (Some(offset), _) => Ok(offset),
@@ -581,52 +592,46 @@ impl Planner<'_> {
             if base >= read.until || full {
                 return;
             }
-            if !self.take_run(extent.segment, file, run) {
+            let end = base + u64::from(run.records);
+            let planned = PlannedRun { position: run.position(), bytes: run.bytes, first: base, end };
+            if !self.take_run(extent.segment, file, planned) {
                 return;
             }
             self.bytes += run.bytes as usize;
-            self.next = base + u64::from(run.records);
+            self.next = end;
         }
     }
 
     /// Adds the run to the last piece, or makes it a piece of its own; `false` if it is not to be had.
-    fn take_run(&mut self, segment: u64, file: Option<FileId>, run: &Run) -> bool {
-        let memory = self.shard.tail.get(segment, run.position(), run.bytes as usize);
+    fn take_run(&mut self, segment: u64, file: Option<FileId>, run: PlannedRun) -> bool {
+        let memory = self.shard.tail.get(segment, run.position, run.bytes as usize);
         let from_disk = memory.is_none();
         let Some(file) = file else { return false };
         if from_disk && self.extend_piece(segment, run) {
             return true;
         }
         let (position, length) = match &memory {
-            Some(data) => (run.position(), data.len()),
+            Some(data) => (run.position, data.len()),
             None => {
-                let from = run.position() & !(BLOCK_BYTES as u64 - 1);
-                (from, align_up((run.end() - from) as usize, BLOCK_BYTES))
+                let from = run.position & !(BLOCK_BYTES as u64 - 1);
+                (from, align_up((run.position - from) as usize + run.bytes as usize, BLOCK_BYTES))
             }
         };
-        self.pieces.push(Piece {
-            segment,
-            file,
-            position,
-            length,
-            data: memory,
-            runs: vec![*run],
-            from_disk,
-        });
+        self.pieces.push(Piece { segment, file, position, length, data: memory, runs: vec![run], from_disk });
         true
     }
 
-    fn extend_piece(&mut self, segment: u64, run: &Run) -> bool {
+    fn extend_piece(&mut self, segment: u64, run: PlannedRun) -> bool {
         let max = self.shard.config.read_bytes as u64;
         let Some(last) = self.pieces.last_mut() else { return false };
-        let end = last.position + last.length as u64;
-        let near = run.position() >= last.position && run.position() <= end + COALESCE_GAP;
-        if !last.from_disk || last.segment != segment || !near || run.end() - last.position > max {
+        let (end, run_end) = (last.position + last.length as u64, run.position + u64::from(run.bytes));
+        let near = run.position >= last.position && run.position <= end + COALESCE_GAP;
+        if !last.from_disk || last.segment != segment || !near || run_end - last.position > max {
             return false;
         }
-        let length = align_up((run.end() - last.position) as usize, BLOCK_BYTES);
+        let length = align_up((run_end - last.position) as usize, BLOCK_BYTES);
         last.length = last.length.max(length);
-        last.runs.push(*run);
+        last.runs.push(run);
         true
     }
 }

@@ -9,15 +9,15 @@ use crate::damage::Damage;
 use crate::format::entry::{EntryHeader, EntryKind};
 use crate::format::footer::{LogSnapshot, Row, Trailer};
 use crate::format::frame::FrameHeader;
-use crate::format::segment::{FirstBlock, SegmentHeader, parse_first_block};
+use crate::format::segment::{FirstBlock, SegmentHeader, parse_first_block, spare_block};
 use crate::index::{Extent, ExtentIndex, Log, Place};
 use crate::io::{BLOCK_BYTES, ExistingFile, FileId, IoDone, IoId, IoOp, IoResult};
+use crate::map::{Map, Set};
 use crate::ops::Purpose;
 use crate::scan::{FoundFrame, Scan};
 use crate::segments::{Segment, SegmentState, Spare};
 use crate::shard::Shard;
 use crate::{api::LogId, commit::Commit, config::LogConfig};
-use ahash::{AHashMap, AHashSet};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -28,12 +28,19 @@ const HEAD_BYTES: usize = 2 * BLOCK_BYTES;
 /// Files whose ends are read at once.
 const FILES_AT_ONCE: usize = 16;
 
+/// Segment numbers that are passed over at every start. A segment that was begun just before a crash may have left
+/// frames in a file whose first block says nothing of it: its number must not be given out again.
+const NUMBERS_SKIPPED: u64 = 1000;
+
 #[derive(Debug, Clone, Copy)]
 enum Job {
     Head(usize),
     Tail(usize),
     Directory(usize),
     Scan,
+    Header,
+    /// Marks a file as spare: the segment in it was cut off whole.
+    Spare(FileId, u64),
 }
 
 #[derive(Debug)]
@@ -72,7 +79,7 @@ pub(crate) struct Recovery {
     files: Vec<File>,
     to_open: VecDeque<usize>,
     opening: usize,
-    jobs: AHashMap<IoId, Job>,
+    jobs: Map<IoId, Job>,
     sealed: Vec<SealedFile>,
     unsealed: VecDeque<UnsealedFile>,
     scan: Option<Scan>,
@@ -83,8 +90,10 @@ pub(crate) struct Recovery {
     max_durable: u64,
     max_seen: u64,
     newest_sealed: u64,
-    relocated: AHashMap<(u64, LogId), Vec<Extent>>,
-    sealing: AHashSet<u64>,
+    /// Segments whose first block never reached the disk, though their first frame did.
+    headless: Vec<u64>,
+    relocated: Map<(u64, LogId), Vec<Extent>>,
+    sealing: Set<u64>,
 }
 
 impl Shard {
@@ -127,7 +136,11 @@ impl Shard {
     pub(crate) fn recovery_read(&mut self, id: IoId, result: IoResult) {
         match result {
             Ok(IoDone::Data(data)) => self.recover(|r, shard| r.read_done(shard, id, data)),
-            Ok(IoDone::Ok) => {}
+            Ok(IoDone::Ok) => self.recover(|r, shard| {
+                if let Some(Job::Spare(file, bytes)) = r.jobs.remove(&id) {
+                    Recovery::take_spare_file(shard, file, bytes, true);
+                }
+            }),
             Err(error) => self.fence(format!("reading the log at start-up failed: {error}")),
         }
     }
@@ -181,7 +194,7 @@ impl Recovery {
                 self.opened(shard);
             }
             Some(Job::Scan) => self.scan_read(shard, id, data),
-            None => {}
+            Some(Job::Header | Job::Spare(..)) | None => {}
         }
     }
 
@@ -224,6 +237,9 @@ impl Recovery {
             (_, None, None) => {}
         }
         // A blank block before a frame is the torn first write of a segment; before a footer it is damage.
+        if let (FirstBlock::Blank, None, Some(header)) = (first, trailer, file.header) {
+            self.headless.push(header.segment);
+        }
         if first == FirstBlock::Damaged || (first == FirstBlock::Blank && trailer.is_some()) {
             let damage = Damage {
                 file: file.id,
@@ -489,6 +505,7 @@ impl Recovery {
             }
         }
         shard.commit = Commit::new(self.max_seen + 1);
+        shard.segments.next_number += NUMBERS_SKIPPED;
         let scanned: Vec<u64> =
             shard.segments.iter().filter(|s| s.state == SegmentState::Closed).map(|s| s.number).collect();
         let snapshot = shard.snapshot();
@@ -500,27 +517,36 @@ impl Recovery {
                 self.take_empty_segment(shard, number);
                 continue;
             }
-            shard.seal(number);
-            let state = shard.segments.get(number).map(|s| s.state);
-            if state == Some(SegmentState::Sealing) {
-                self.sealing.insert(number);
+            if self.headless.contains(&number) {
+                self.write_header(shard, number);
             }
+            shard.seal(number);
+            self.sealing.insert(number);
         }
     }
 
+    fn write_header(&mut self, shard: &mut Shard, number: u64) {
+        let Some(segment) = shard.segments.get(number) else { return };
+        let Some(file) = segment.file else { return };
+        let block = segment.header_block(shard.config.shard);
+        let io = shard.write_durably(file, 0, &block, Purpose::Recover);
+        self.jobs.insert(io, Job::Header);
+    }
+
     /// A segment of which no frame is whole: begun, and cut off before anything in it was durable.
-    fn take_empty_segment(&self, shard: &mut Shard, number: u64) {
+    fn take_empty_segment(&mut self, shard: &mut Shard, number: u64) {
         let segment = shard.segments.get_mut(number).expect("it was listed");
         if segment.first_frame <= self.max_durable {
             // It held durable frames once. It is damaged: left alone.
-            segment.state = SegmentState::Unsealable;
+            segment.state = SegmentState::Damaged;
             segment.live_bytes = 1;
             return;
         }
         let segment = shard.segments.remove(number).expect("it was listed");
-        if let Some(file) = segment.file {
-            shard.reuse_file(file, segment.file_bytes);
-        }
+        let Some(file) = segment.file else { return };
+        let block = spare_block(shard.config.shard, segment.file_bytes);
+        let io = shard.write_durably(file, 0, &block, Purpose::Recover);
+        self.jobs.insert(io, Job::Spare(file, segment.file_bytes));
     }
 }
 
@@ -537,9 +563,8 @@ impl Shard {
         }
         let state = self.logs.entry(log).or_insert_with(|| Log::new(LogConfig::KEEP, 0, 0));
         state.end = state.end.max(extent.end);
-        if extent.end > state.start && state.insert(extent) {
-            self.segments.get_mut(segment).expect("its segment was inserted").live_bytes += bytes;
-        }
+        let live = state.insert_missing(&extent);
+        self.segments.get_mut(segment).expect("its segment was inserted").live_bytes += live;
     }
 
     fn recover_records(&mut self, place: Place, entry: &EntryHeader) {
@@ -549,7 +574,7 @@ impl Shard {
         }
         let state = self.logs.entry(entry.log).or_insert_with(|| Log::new(LogConfig::KEEP, 0, 0));
         let last_end = state.extents.back().map_or(0, |e| e.end);
-        let known = state.extents.iter().any(|e| e.base <= entry.base_offset && entry.base_offset < e.end);
+        let known = state.extents.iter().any(|e| e.from <= entry.base_offset && entry.base_offset < e.end);
         if known {
             return self.count_dead(place.segment, bytes, 0);
         }
@@ -583,6 +608,7 @@ fn sealed_extent(segment: u64, row: &Row) -> Extent {
     Extent {
         segment,
         base: row.base,
+        from: row.base,
         end: row.end,
         max_timestamp: row.max_timestamp,
         bytes: row.bytes,

@@ -1,7 +1,7 @@
 //! Sections of footers that were read, or that were just written: runs of extents in sealed segments.
 
 use crate::format::footer::Run;
-use ahash::AHashMap;
+use crate::map::Map;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ const BUDGET_BYTES: usize = 24 << 20;
 /// Runs by section, the oldest going first once the budget is used up.
 #[derive(Debug, Default)]
 pub(crate) struct Sections {
-    known: AHashMap<SectionKey, Rc<Vec<Run>>>,
+    known: Map<SectionKey, Rc<Vec<Run>>>,
     order: VecDeque<SectionKey>,
     bytes: usize,
 }

@@ -16,8 +16,8 @@ pub(crate) enum SegmentState {
     Sealing,
     /// The footer is durable.
     Sealed,
-    /// The footer did not fit: the segment is scanned at every start.
-    Unsealable,
+    /// Nothing in it could be read at start-up: it is left alone.
+    Damaged,
 }
 
 /// A segment.
@@ -45,6 +45,10 @@ pub(crate) struct Segment {
     pub footer_at: u64,
     /// The rows of the footer while it is being written.
     pub rows: Vec<Row>,
+    /// The directory of the footer, until its sections are durable.
+    pub directory: Vec<u8>,
+    /// The cleaner could not read it.
+    pub left_alone: bool,
     /// It may be recycled once this frame is durable: what emptied it is in there.
     pub empty_after: u64,
 }
@@ -66,6 +70,8 @@ impl Segment {
             snapshot: Vec::new(),
             footer_at: 0,
             rows: Vec::new(),
+            directory: Vec::new(),
+            left_alone: false,
             empty_after: 0,
         }
     }
@@ -82,7 +88,7 @@ impl Segment {
 
     /// Whether nothing more happens to it by itself.
     pub fn is_settled(&self) -> bool {
-        matches!(self.state, SegmentState::Sealed | SegmentState::Unsealable)
+        matches!(self.state, SegmentState::Sealed | SegmentState::Damaged)
     }
 
     /// The share of its entries that is live.

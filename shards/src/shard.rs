@@ -8,13 +8,13 @@ use crate::config::{LogConfig, ShardConfig};
 use crate::format::entry::{EntryHeader, EntryKind, PayloadCodec};
 use crate::index::{Log, Place};
 use crate::io::{ExistingFile, IoDone, IoId, IoOp, IoResult};
+use crate::map::Map;
 use crate::ops::{Ops, Purpose};
 use crate::reads::Reads;
 use crate::recovery::Recovery;
 use crate::segments::Segments;
 use crate::stats::ShardStats;
 use crate::tail::TailCache;
-use ahash::AHashMap;
 use ringmail_wire::batch::Batch;
 use std::collections::VecDeque;
 
@@ -25,9 +25,9 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub struct Shard {
     pub(crate) config: ShardConfig,
-    pub(crate) logs: AHashMap<LogId, Log>,
+    pub(crate) logs: Map<LogId, Log>,
     /// Deleted logs of which segments up to this number may still hold entries.
-    pub(crate) dropped: AHashMap<LogId, u64>,
+    pub(crate) dropped: Map<LogId, u64>,
     pub(crate) segments: Segments,
     /// The segment that takes frames.
     pub(crate) active: Option<u64>,
@@ -59,8 +59,8 @@ impl Shard {
             cleaner: crate::cleaner::Cleaner::default(),
             recovery: None,
             ops: Ops::default(),
-            logs: AHashMap::new(),
-            dropped: AHashMap::new(),
+            logs: Map::default(),
+            dropped: Map::default(),
             segments: Segments::default(),
             active: None,
             commit: Commit::new(1),
@@ -196,7 +196,10 @@ impl Shard {
         let start = before.min(state.high_watermark);
         if start <= state.start {
             let start = state.start;
-            self.events.push_back(Event::Appended { token, base_offset: start });
+            // What moved it there may not be durable yet.
+            if !self.commit.wait_for_all(token, start) {
+                self.events.push_back(Event::Appended { token, base_offset: start });
+            }
             return Ok(start);
         }
         self.move_start(log, start, true)?;
@@ -257,6 +260,7 @@ impl Shard {
             Purpose::FillSpare(file) => self.spare_filled(file, plain(result)),
             Purpose::MarkSpare(file) => self.spare_marked(file, plain(result)),
             Purpose::Remove => self.file_removed(plain(result)),
+            Purpose::Sections(segment) => self.sections_written(segment, plain(result)),
             Purpose::Footer(segment) => self.footer_written(segment, plain(result)),
             Purpose::Piece(file) | Purpose::Section(file) => {
                 self.reads.release(file);

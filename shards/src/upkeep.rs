@@ -3,11 +3,11 @@
 use crate::api::{AppendError, Event, LogId};
 use crate::format::align_up;
 use crate::format::footer::{
-    self, FooterExtent, LogSnapshot, MAX_RUN_BYTES, ROW_BYTES, Row, SNAPSHOT_BYTES, TRAILER_BYTES,
+    self, Footer, FooterExtent, LogSnapshot, MAX_RUN_BYTES, ROW_BYTES, Row, SNAPSHOT_BYTES, TRAILER_BYTES,
 };
 use crate::format::segment::spare_block;
 use crate::index::{Extent, ExtentIndex};
-use crate::io::{BLOCK_BYTES, FileId, IoError, IoOp};
+use crate::io::{BLOCK_BYTES, FileId, IoError, IoId, IoOp};
 use crate::ops::Purpose;
 use crate::segments::{Segment, SegmentState, Spare};
 use crate::shard::Shard;
@@ -64,7 +64,7 @@ impl Shard {
         let runs = (segment.runs + in_frame) * MAX_RUN_BYTES;
         let rows = (segment.extents + in_frame.min(self.logs.len() + 1)) * (ROW_BYTES + 4);
         let snapshot = (self.logs.len() + self.dropped.len()) * SNAPSHOT_BYTES;
-        align_up(runs + rows + snapshot + TRAILER_BYTES + BLOCK_BYTES, BLOCK_BYTES) as u64
+        align_up(runs + rows + snapshot + TRAILER_BYTES + 2 * BLOCK_BYTES, BLOCK_BYTES) as u64
     }
 
     /// Ends the active segment and makes `next` the active one.
@@ -239,10 +239,8 @@ impl Shard {
     }
 
     fn mark_spare(&mut self, file: FileId) {
-        let mut block = crate::buffers::aligned(BLOCK_BYTES);
-        block.extend_from_slice(&spare_block(self.config.shard, self.config.segment_bytes));
-        let op = IoOp::Write { file, position: 0, data: block.freeze(), dsync: true };
-        self.ops.push(op, Purpose::MarkSpare(file));
+        let block = spare_block(self.config.shard, self.config.segment_bytes);
+        self.write_durably(file, 0, &block, Purpose::MarkSpare(file));
     }
 
     pub(crate) fn spare_marked(&mut self, file: FileId, result: Result<(), IoError>) {
@@ -269,6 +267,8 @@ impl Shard {
             .segments
             .iter()
             .filter(|s| s.state == SegmentState::Closed && s.last_frame <= durable && s.file.is_some())
+            // What was deleted of it is left out: the entry that deleted it must be durable first.
+            .filter(|s| s.empty_after <= durable)
             .map(|s| s.number)
             .collect();
         for number in due {
@@ -290,22 +290,47 @@ impl Shard {
             .collect();
         extents.sort_unstable_by_key(|&(log, e)| (log, e.base));
         let described: Vec<_> = extents.iter().map(|&(log, extent)| describe(log, extent)).collect();
-        let (bytes, rows) =
+        let Footer { sections, directory, rows } =
             footer::build(self.config.shard, number, last_frame, &described, &segment.snapshot);
-        let footer_at = file_bytes.saturating_sub(bytes.len() as u64);
-        if footer_at < position {
-            tracing::error!(segment = number, "the footer does not fit; the segment stays unsealed");
-            self.segments.get_mut(number).expect("it was there").state = SegmentState::Unsealable;
-            return;
-        }
-        let mut buffer = crate::buffers::aligned(bytes.len());
-        buffer.extend_from_slice(&bytes);
-        let op = IoOp::Write { file, position: footer_at, data: buffer.freeze(), dsync: true };
-        self.ops.push(op, Purpose::Footer(number));
+        let footer_bytes = (sections.len() + directory.len()) as u64;
+        // There may be more logs now than when room was left for the footer: then the file grows.
+        let footer_at = file_bytes.saturating_sub(footer_bytes).max(position);
         let segment = self.segments.get_mut(number).expect("it was there");
         segment.state = SegmentState::Sealing;
         segment.footer_at = footer_at;
+        segment.file_bytes = footer_at + footer_bytes;
         segment.rows = rows;
+        segment.directory = directory;
+        if sections.is_empty() {
+            return self.sections_written(number, Ok(()));
+        }
+        self.write_durably(file, footer_at, &sections, Purpose::Sections(number));
+    }
+
+    /// Writes whole blocks with dsync.
+    pub(crate) fn write_durably(
+        &mut self,
+        file: FileId,
+        position: u64,
+        bytes: &[u8],
+        purpose: Purpose,
+    ) -> IoId {
+        let mut buffer = crate::buffers::aligned(bytes.len());
+        buffer.extend_from_slice(bytes);
+        self.ops.push(IoOp::Write { file, position, data: buffer.freeze(), dsync: true }, purpose)
+    }
+
+    /// The sections of a footer are durable: the directory may follow.
+    pub(crate) fn sections_written(&mut self, number: u64, result: Result<(), IoError>) {
+        let Some(segment) = self.segments.get_mut(number) else { return };
+        let directory = std::mem::take(&mut segment.directory);
+        let (file, position) = (segment.file, segment.file_bytes - directory.len() as u64);
+        match (result, file) {
+            (Ok(()), Some(file)) => {
+                self.write_durably(file, position, &directory, Purpose::Footer(number));
+            }
+            (result, _) => self.footer_written(number, result),
+        }
     }
 
     pub(crate) fn footer_written(&mut self, number: u64, result: Result<(), IoError>) {
@@ -338,6 +363,8 @@ impl Shard {
         let empty: Vec<u64> = self
             .segments
             .iter()
+            // Behind one that is not sealed a gap in the frames would look like a loss.
+            .take_while(|s| s.is_settled())
             .filter(|s| s.state == SegmentState::Sealed && s.live_bytes == 0 && s.empty_after <= durable)
             // The newest sealed segment holds the state of all logs.
             .filter(|s| Some(s.number) != newest)

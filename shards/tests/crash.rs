@@ -6,7 +6,7 @@ use common::{MemDisk, Rng};
 use ringmail_shards::config::{LogConfig, ShardConfig};
 use ringmail_shards::shard::{Acks, Answer, AppendError, Event, LogId, ReadData, ReadError, Shard, Token};
 use ringmail_wire::batch::{Batch, BatchBuilder, Batches, Compression};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 const LOGS: u64 = 6;
 
@@ -25,12 +25,12 @@ struct World {
     disk: MemDisk,
     shard: Shard,
     now: u64,
-    model: HashMap<LogId, ModelLog>,
-    acks: HashMap<Token, (LogId, u64)>,
-    starts: HashMap<Token, (LogId, u64)>,
-    reads: HashMap<Token, (LogId, u64)>,
+    model: BTreeMap<LogId, ModelLog>,
+    acks: BTreeMap<Token, (LogId, u64)>,
+    starts: BTreeMap<Token, (LogId, u64)>,
+    reads: BTreeMap<Token, (LogId, u64)>,
     token: u64,
-    answers: HashMap<Token, Result<ReadData, ReadError>>,
+    answers: BTreeMap<Token, Result<ReadData, ReadError>>,
     damage: Vec<String>,
     counter: u64,
     next_log: LogId,
@@ -61,12 +61,12 @@ impl World {
             disk: MemDisk::default(),
             shard: Shard::open(config(), &[], 1000),
             now: 1_000_000,
-            model: HashMap::new(),
-            acks: HashMap::new(),
-            starts: HashMap::new(),
-            reads: HashMap::new(),
+            model: BTreeMap::new(),
+            acks: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            reads: BTreeMap::new(),
             token: 0,
-            answers: HashMap::new(),
+            answers: BTreeMap::new(),
             damage: Vec::new(),
             counter: 0,
             next_log: LOGS + 1,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! sections    one per row: the runs of one extent, LEB128 numbers, then their CRC-32C (u32)
+//! padding     to a multiple of 4 KiB
 //! directory   rows of 56 bytes, in the order of log and base offset
 //! snapshot    32 bytes per log of the shard, as it stood when the segment was closed
 //! padding
@@ -128,45 +129,56 @@ pub struct Trailer {
     directory_crc: u32,
 }
 
-/// Builds a footer: its bytes, a multiple of 4 KiB, end where the file ends. Extents are in the order of log and
-/// base offset.
+/// A footer that is to be written: first the sections, and once they are durable the directory. So a footer that
+/// start-up finds whole has all its sections.
+#[derive(Debug)]
+pub struct Footer {
+    /// The sections, a multiple of 4 KiB.
+    pub sections: Vec<u8>,
+    /// Directory, snapshot and trailer, a multiple of 4 KiB, which end where the file ends.
+    pub directory: Vec<u8>,
+    /// The rows of the directory.
+    pub rows: Vec<Row>,
+}
+
+/// Builds a footer. Extents are in the order of log and base offset.
 pub fn build(
     shard: u16,
     segment: u64,
     last_frame: u64,
     extents: &[FooterExtent<'_>],
     snapshots: &[LogSnapshot],
-) -> (Vec<u8>, Vec<Row>) {
-    let mut out = Vec::new();
+) -> Footer {
+    let mut sections = Vec::new();
     let mut rows = Vec::with_capacity(extents.len());
     for extent in extents {
-        let section_at = out.len() as u32;
-        put_section(&mut out, extent.runs);
-        rows.push(Row { section_at, section_bytes: out.len() as u32 - section_at, ..extent.row });
+        let section_at = sections.len() as u32;
+        put_section(&mut sections, extent.runs);
+        rows.push(Row { section_at, section_bytes: sections.len() as u32 - section_at, ..extent.row });
     }
-    // Sections first, padded, so that directory and trailer stand in as few blocks as they can.
-    let directory_at = out.len();
+    sections.resize(align_up(sections.len(), BLOCK_BYTES), 0);
+    let mut directory = Vec::new();
     for row in &rows {
-        put_row(&mut out, row);
+        put_row(&mut directory, row);
     }
     for snapshot in snapshots {
-        put_snapshot(&mut out, snapshot);
+        put_snapshot(&mut directory, snapshot);
     }
-    let directory_crc = crc32c(&out[directory_at..]);
-    let footer_bytes = align_up(out.len() + TRAILER_BYTES, BLOCK_BYTES);
-    out.resize(footer_bytes, 0);
+    let directory_crc = crc32c(&directory);
+    let directory_bytes = align_up(directory.len() + TRAILER_BYTES, BLOCK_BYTES);
+    directory.resize(directory_bytes, 0);
     let trailer = Trailer {
         shard,
         segment,
-        footer_bytes: footer_bytes as u64,
-        directory_bytes: (footer_bytes - directory_at) as u64,
+        footer_bytes: (sections.len() + directory_bytes) as u64,
+        directory_bytes: directory_bytes as u64,
         rows: rows.len() as u32,
         snapshots: snapshots.len() as u32,
         last_frame,
         directory_crc,
     };
-    out[footer_bytes - TRAILER_BYTES..].copy_from_slice(&trailer.to_bytes());
-    (out, rows)
+    directory[directory_bytes - TRAILER_BYTES..].copy_from_slice(&trailer.to_bytes());
+    Footer { sections, directory, rows }
 }
 
 impl Trailer {

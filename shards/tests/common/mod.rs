@@ -47,6 +47,7 @@ impl MemFile {
     }
 
     fn write(&mut self, at: usize, data: &Bytes) {
+        self.seen.resize(self.seen.len().max(at + data.len()), 0);
         self.seen[at..at + data.len()].copy_from_slice(data);
         self.unsynced.push((at, data.clone()));
     }
@@ -160,6 +161,7 @@ impl MemDisk {
                     };
                     if keep {
                         let from = at + k * SECTOR;
+                        f.durable.resize(f.durable.len().max(from + sector.len()), 0);
                         f.durable[from..from + sector.len()].copy_from_slice(sector);
                     }
                 }
