@@ -13,6 +13,7 @@ pub mod bell;
 pub mod cores;
 pub mod disk;
 pub mod mesh;
+pub mod net;
 pub mod shutdown;
 pub mod task;
 pub mod timer;

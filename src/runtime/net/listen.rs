@@ -1,0 +1,177 @@
+//! Ports, and the connections that come in at them.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::fd::{FromRawFd, IntoRawFd};
+use std::time::Duration;
+
+use glommio::GlommioError;
+use glommio::net::TcpListener;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::Stream;
+use crate::runtime::timer::sleep;
+
+/// Connections that the kernel keeps for a shard to accept.
+const BACKLOG: i32 = 1024;
+
+/// How long to leave a listener alone when the process has no descriptors or memory for a connection.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a free port is looked for before giving up.
+const PORT_ATTEMPTS: usize = 16;
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody listens there.
+    #[error(
+        "{0} is in use: another broker may be running; stop it, or choose another port (0 takes a free one)"
+    )]
+    Taken(SocketAddr),
+    /// The address is not one of this machine.
+    #[error("{0} is not an address of this machine: choose one that is, or 0.0.0.0 or [::] for all")]
+    NotLocal(SocketAddr),
+    /// The port is reserved.
+    #[error(
+        "listening on {0} is not allowed: ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one"
+    )]
+    Forbidden(SocketAddr),
+    /// Anything else.
+    #[error("cannot listen on {address}: {source}")]
+    Other {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl BindError {
+    fn new(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::Taken(address),
+            io::ErrorKind::AddrNotAvailable => Self::NotLocal(address),
+            io::ErrorKind::PermissionDenied => Self::Forbidden(address),
+            _ => Self::Other { address, source },
+        }
+    }
+}
+
+/// A bound listener on its way to the executor that will accept at it. Clients can connect already.
+#[derive(Debug)]
+pub struct ListenerSeat {
+    listener: StdListener,
+    address: SocketAddr,
+}
+
+/// Listens on `address` alone. Port 0 takes a free one.
+pub fn bind(address: SocketAddr) -> Result<ListenerSeat, BindError> {
+    bind_socket(address, false).and_then(ListenerSeat::listen)
+}
+
+/// Listens on `address` once per shard; the kernel spreads connections over them. Port 0 takes a free one.
+///
+/// Fails with [`BindError::Taken`] if another process listens there, even if it would share.
+pub fn bind_shared(address: SocketAddr, shards: usize) -> Result<Vec<ListenerSeat>, BindError> {
+    if shards == 1 {
+        return Ok(vec![bind(address)?]);
+    }
+    let mut taken = BindError::Taken(address);
+    for _ in 0..if address.port() == 0 { PORT_ATTEMPTS } else { 1 } {
+        match bind_free(address, shards) {
+            // Somebody took the port that was free a moment ago: there are others.
+            Err(error @ BindError::Taken(_)) => taken = error,
+            bound => return bound,
+        }
+    }
+    Err(taken)
+}
+
+fn bind_free(address: SocketAddr, shards: usize) -> Result<Vec<ListenerSeat>, BindError> {
+    // With SO_REUSEPORT alone, a second broker of the same user would share the port in silence. A socket without it
+    // cannot be bound beside any other.
+    let probe = bind_socket(address, false)?;
+    let address = local_address(&probe, address)?;
+    drop(probe);
+    let sockets: Vec<Socket> = (0..shards).map(|_| bind_socket(address, true)).collect::<Result<_, _>>()?;
+    sockets.into_iter().map(ListenerSeat::listen).collect()
+}
+
+fn bind_socket(address: SocketAddr, shared: bool) -> Result<Socket, BindError> {
+    let bound = || -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // Connections of an earlier run may still be dying away.
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(shared)?;
+        socket.bind(&address.into())?;
+        Ok(socket)
+    };
+    bound().map_err(|source| BindError::new(address, source))
+}
+
+fn local_address(socket: &Socket, wanted: SocketAddr) -> Result<SocketAddr, BindError> {
+    let local = socket.local_addr().map_err(|source| BindError::new(wanted, source))?;
+    Ok(local.as_socket().expect("a TCP socket has an internet address"))
+}
+
+impl ListenerSeat {
+    fn listen(socket: Socket) -> Result<Self, BindError> {
+        let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
+        let address = local_address(&socket, unspecified)?;
+        socket.listen(BACKLOG).map_err(|source| BindError::new(address, source))?;
+        Ok(Self { listener: socket.into(), address })
+    }
+
+    /// Where it listens, with the port that was found if 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes it up on this executor.
+    pub fn take(self) -> Listener {
+        // SAFETY: the descriptor is a listening socket, and is given away.
+        let listener = unsafe { TcpListener::from_raw_fd(self.listener.into_raw_fd()) };
+        Listener { listener, address: self.address }
+    }
+}
+
+/// Accepts connections on one executor.
+#[derive(Debug)]
+pub struct Listener {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The next connection, with Nagle's algorithm off. While the process is out of descriptors or memory it waits;
+    /// an error means that the listener is broken.
+    pub async fn accept(&self) -> io::Result<Stream> {
+        loop {
+            let error = match self.listener.accept().await {
+                Ok(stream) => match Stream::accepted(stream) {
+                    Ok(stream) => return Ok(stream),
+                    // The client has gone already.
+                    Err(_) => continue,
+                },
+                Err(GlommioError::IoError(error)) => error,
+                Err(other) => return Err(io::Error::other(other.to_string())),
+            };
+            match error.raw_os_error() {
+                Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                    tracing::warn!(%error, address = %self.address, "cannot accept connections for now");
+                    sleep(EXHAUSTED_PAUSE).await;
+                }
+                // Errors of the connection, not of the listener; see accept(2).
+                Some(libc::EINTR | libc::ECONNABORTED | libc::EPROTO | libc::EPERM | libc::ENETDOWN)
+                | Some(libc::EHOSTDOWN | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ETIMEDOUT) => {}
+                _ => return Err(error),
+            }
+        }
+    }
+}

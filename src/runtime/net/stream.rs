@@ -1,0 +1,283 @@
+//! A TCP connection whose two directions may belong to two tasks.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_lite::future::poll_fn;
+use futures_lite::io::{AsyncRead, AsyncWrite};
+use glommio::net::TcpStream;
+use socket2::SockRef;
+
+use crate::runtime::task::yield_now;
+
+/// Reads in a row that found data waiting, before other connections have a turn.
+const READS_PER_TURN: u32 = 8;
+
+/// Pieces handed to the kernel in one call; it takes at most 1024.
+const PIECES_PER_CALL: usize = 64;
+
+/// Room for a read into a buffer that has none, in bytes.
+const SMALLEST_READ: usize = 4096;
+
+/// A connection.
+#[derive(Debug)]
+pub struct Stream {
+    reader: StreamReader,
+    writer: StreamWriter,
+}
+
+/// The receiving direction of a [`Stream`].
+#[derive(Debug)]
+pub struct StreamReader {
+    socket: Rc<Socket>,
+    /// The last read left nothing behind, so that trying again at once is in vain.
+    drained: bool,
+    /// Reads since the last wait.
+    reads: u32,
+}
+
+/// The sending direction of a [`Stream`].
+#[derive(Debug)]
+pub struct StreamWriter {
+    socket: Rc<Socket>,
+}
+
+#[derive(Debug)]
+struct Socket {
+    /// Borrowed within a poll, never across a wait.
+    stream: RefCell<TcpStream>,
+    fd: RawFd,
+    peer: SocketAddr,
+}
+
+impl Stream {
+    pub(super) fn accepted(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        let (fd, peer) = (stream.as_raw_fd(), stream.peer_addr()?);
+        let socket = Rc::new(Socket { stream: RefCell::new(stream), fd, peer });
+        let reader = StreamReader { socket: socket.clone(), drained: false, reads: 0 };
+        Ok(Self { reader, writer: StreamWriter { socket } })
+    }
+
+    /// The other side's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.reader.peer()
+    }
+
+    /// See [`StreamReader::set_timeout`].
+    pub fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        self.reader.set_timeout(limit)
+    }
+
+    /// See [`StreamReader::recv`].
+    pub async fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.recv(buffer).await
+    }
+
+    /// See [`StreamReader::recv_into`].
+    pub async fn recv_into(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        self.reader.recv_into(buffer).await
+    }
+
+    /// See [`StreamWriter::send_all`].
+    pub async fn send_all(&mut self, data: &[u8]) -> io::Result<()> {
+        self.writer.send_all(data).await
+    }
+
+    /// See [`StreamWriter::send_pieces`].
+    pub async fn send_pieces(&mut self, pieces: &[Bytes]) -> io::Result<()> {
+        self.writer.send_pieces(pieces).await
+    }
+
+    /// The two directions. The connection is closed when both are dropped.
+    pub fn split(self) -> (StreamReader, StreamWriter) {
+        (self.reader, self.writer)
+    }
+}
+
+impl StreamReader {
+    /// The other side's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.socket.peer
+    }
+
+    /// Lets a read fail with `TimedOut` if nothing arrives for `limit`, which is not zero.
+    pub fn set_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        Ok(self.socket.stream.borrow().set_read_timeout(limit)?)
+    }
+
+    /// Reads what has arrived, at least one byte; 0 means that the other side sends no more.
+    pub async fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.take_turns().await;
+            if !self.drained
+                && let Some(count) = self.socket.try_recv(buffer.as_mut_ptr(), buffer.len())?
+            {
+                return Ok(self.received(count, buffer.len()));
+            }
+            self.readable().await?;
+        }
+    }
+
+    /// Appends what has arrived to `buffer`, as much as its spare capacity takes, without copying it once more;
+    /// 0 means that the other side sends no more. A buffer without spare capacity gets some.
+    pub async fn recv_into(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        if buffer.capacity() == buffer.len() {
+            buffer.reserve(SMALLEST_READ);
+        }
+        loop {
+            self.take_turns().await;
+            let spare = buffer.spare_capacity_mut();
+            let room = spare.len();
+            if !self.drained
+                && let Some(count) = self.socket.try_recv(spare.as_mut_ptr().cast(), room)?
+            {
+                // SAFETY: the kernel has written `count` bytes, of at most `room`, to the spare capacity.
+                unsafe { buffer.advance_mut(count) };
+                return Ok(self.received(count, room));
+            }
+            self.readable().await?;
+        }
+    }
+
+    /// A connection that always has data must not keep the executor to itself.
+    async fn take_turns(&mut self) {
+        if self.reads >= READS_PER_TURN {
+            self.reads = 0;
+            yield_now().await;
+        }
+    }
+
+    fn received(&mut self, count: usize, room: usize) -> usize {
+        // The end of the stream is found again and again.
+        self.drained = count > 0 && count < room;
+        self.reads += 1;
+        count
+    }
+
+    /// Waits until there is something to read, or the end.
+    async fn readable(&mut self) -> io::Result<()> {
+        // A read of no bytes, which Linux answers as it would answer one of a byte: glommio polls for us.
+        poll_fn(|context| Pin::new(&mut *self.socket.stream.borrow_mut()).poll_read(context, &mut []))
+            .await?;
+        self.drained = false;
+        self.reads = 0;
+        Ok(())
+    }
+}
+
+impl StreamWriter {
+    /// The other side's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.socket.peer
+    }
+
+    /// Sends all of `data`, waiting while the other side does not keep up.
+    pub async fn send_all(&mut self, mut data: &[u8]) -> io::Result<()> {
+        while !data.is_empty() {
+            let sent = match self.socket.try_send(&[IoSlice::new(data)])? {
+                Some(sent) => sent,
+                None => self.socket.send(data).await?,
+            };
+            data = &data[sent..];
+        }
+        Ok(())
+    }
+
+    /// Sends all pieces in order, without joining them first.
+    pub async fn send_pieces(&mut self, mut pieces: &[Bytes]) -> io::Result<()> {
+        // Bytes of the first piece that were sent.
+        let mut begun = 0;
+        while let Some(first) = pieces.first() {
+            if first.len() == begun {
+                (pieces, begun) = (&pieces[1..], 0);
+                continue;
+            }
+            let mut slices = [IoSlice::new(&[]); PIECES_PER_CALL];
+            let count = pieces.len().min(PIECES_PER_CALL);
+            for (slice, piece) in slices.iter_mut().zip(pieces) {
+                *slice = IoSlice::new(piece);
+            }
+            slices[0] = IoSlice::new(&first[begun..]);
+            let sent = match self.socket.try_send(&slices[..count])? {
+                Some(sent) => sent,
+                None => self.socket.send(&first[begun..]).await?,
+            };
+            (pieces, begun) = skip(pieces, begun + sent);
+        }
+        Ok(())
+    }
+
+    /// Ends this direction: the other side reads to the end of what was sent.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    /// Ends both directions at once: a task that reads or writes is woken, and finds the end.
+    pub fn abort(&mut self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Both)
+    }
+}
+
+/// What is left of `pieces` behind `sent` bytes, and how many bytes of the first were sent.
+fn skip(mut pieces: &[Bytes], mut sent: usize) -> (&[Bytes], usize) {
+    while let Some(first) = pieces.first()
+        && sent >= first.len()
+    {
+        sent -= first.len();
+        pieces = &pieces[1..];
+    }
+    (pieces, sent)
+}
+
+impl Socket {
+    /// Receives up to `room` bytes to `memory`, or nothing if there is nothing yet.
+    fn try_recv(&self, memory: *mut u8, room: usize) -> io::Result<Option<usize>> {
+        // SAFETY: the callers own `room` bytes at `memory`, and the descriptor is open as long as `self.stream` is.
+        let count = unsafe { libc::recv(self.fd, memory.cast(), room, libc::MSG_DONTWAIT) };
+        attempted(usize::try_from(count).map_err(|_| io::Error::last_os_error()))
+    }
+
+    /// Sends what the kernel takes at once of `slices`, or nothing if it takes nothing.
+    fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        attempted(SockRef::from(self).send_vectored_with_flags(slices, flags))
+    }
+
+    /// Sends some of `data`, waiting until the kernel takes it.
+    async fn send(&self, data: &[u8]) -> io::Result<usize> {
+        poll_fn(|context| Pin::new(&mut *self.stream.borrow_mut()).poll_write(context, data)).await
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        match SockRef::from(self).shutdown(how) {
+            // The other side was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            result => result,
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is open as long as `self.stream` is.
+        unsafe { BorrowedFd::borrow_raw(self.fd) }
+    }
+}
+
+/// The outcome of a call that must not wait.
+fn attempted(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(count) => Ok(Some(count)),
+        Err(error) => match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
