@@ -112,6 +112,12 @@ impl StreamReader {
         Ok(self.socket.stream.borrow().set_read_timeout(limit)?)
     }
 
+    /// Waits until a read is worth while. Nothing has to be set aside for what may come: a connection that waits here
+    /// needs no buffer.
+    pub async fn ready(&mut self) -> io::Result<()> {
+        if self.drained { self.readable().await } else { Ok(()) }
+    }
+
     /// Reads what has arrived, at least one byte; 0 means that the other side sends no more.
     pub async fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
