@@ -261,6 +261,7 @@ impl Shard {
             body_bytes: body as u32,
             entries_crc: filling.chain,
             durable: self.commit.durable,
+            incarnation: self.config.incarnation,
         };
         let segment = self.segments.get_mut(filling.segment).expect("frames are in known segments");
         if filling.lead > 0 {

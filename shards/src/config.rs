@@ -5,6 +5,8 @@
 pub struct ShardConfig {
     /// The shard's number; stands in every frame.
     pub shard: u16,
+    /// A number that is drawn at random at every start; see [`crate::format::segment::SegmentHeader::incarnation`].
+    pub incarnation: u64,
     /// Bytes of a segment file.
     pub segment_bytes: u64,
     /// Bytes of the largest frame, unless one batch alone is larger.
@@ -37,6 +39,7 @@ impl Default for ShardConfig {
     fn default() -> Self {
         Self {
             shard: 0,
+            incarnation: 0,
             segment_bytes: 256 << 20,
             write_bytes: 1 << 20,
             writes_in_flight: 8,

@@ -28,10 +28,6 @@ const HEAD_BYTES: usize = 2 * BLOCK_BYTES;
 /// Files whose ends are read at once.
 const FILES_AT_ONCE: usize = 16;
 
-/// Segment numbers that are passed over at every start. A segment that was begun just before a crash may have left
-/// frames in a file whose first block says nothing of it: its number must not be given out again.
-const NUMBERS_SKIPPED: u64 = 1000;
-
 #[derive(Debug, Clone, Copy)]
 enum Job {
     Head(usize),
@@ -71,6 +67,7 @@ struct UnsealedFile {
     bytes: u64,
     number: u64,
     first_frame: u64,
+    incarnation: u64,
 }
 
 /// The state of recovery.
@@ -210,11 +207,12 @@ impl Recovery {
         let trailer = Trailer::parse(tail);
         let frame = head.get(BLOCK_BYTES..).and_then(FrameHeader::parse);
         let first = parse_first_block(&head[..BLOCK_BYTES.min(head.len())]);
-        let guess = |number, first_frame| SegmentHeader {
+        let guess = |number, first_frame, incarnation| SegmentHeader {
             shard: shard.config.shard,
             segment: number,
             file_bytes: file.bytes,
             first_frame,
+            incarnation,
         };
         match (first, trailer, frame) {
             (FirstBlock::Segment(header), ..) => file.header = Some(header),
@@ -232,8 +230,13 @@ impl Recovery {
                 return shard.fence(words);
             }
             // The first block is lost, but the rest says which segment it is.
-            (_, Some(trailer), _) => file.header = Some(guess(trailer.segment, 0)),
-            (_, None, Some(frame)) => file.header = Some(guess(frame.segment, frame.number)),
+            (_, Some(trailer), frame) => {
+                let (first_frame, incarnation) = frame.map_or((0, 0), |f| (f.number, f.incarnation));
+                file.header = Some(guess(trailer.segment, first_frame, incarnation));
+            }
+            (_, None, Some(frame)) => {
+                file.header = Some(guess(frame.segment, frame.number, frame.incarnation))
+            }
             (_, None, None) => {}
         }
         // A blank block before a frame is the torn first write of a segment; before a footer it is damage.
@@ -305,6 +308,7 @@ impl Recovery {
             bytes: file.bytes,
             number: header.segment,
             first_frame: header.first_frame,
+            incarnation: header.incarnation,
         });
     }
 
@@ -326,7 +330,7 @@ impl Recovery {
         for sealed in &self.sealed {
             self.max_durable = self.max_durable.max(sealed.trailer.last_frame);
             self.max_seen = self.max_seen.max(sealed.trailer.last_frame);
-            let mut segment = Segment::new(sealed.number, sealed.bytes, 0);
+            let mut segment = Segment::new(sealed.number, sealed.bytes, 0, 0);
             segment.file = Some(sealed.file);
             segment.state = SegmentState::Sealed;
             segment.last_frame = sealed.trailer.last_frame;
@@ -357,12 +361,12 @@ impl Recovery {
         if self.held.is_empty() && before.is_none_or(|s| s.state == SegmentState::Sealed) {
             self.expected = self.expected.max(next.first_frame);
         }
-        let mut segment = Segment::new(next.number, next.bytes, next.first_frame);
+        let mut segment = Segment::new(next.number, next.bytes, next.first_frame, next.incarnation);
         segment.file = Some(next.file);
         segment.state = SegmentState::Closed;
         segment.last_frame = 0;
         shard.segments.insert(segment);
-        self.scan = Some(Scan::new(next.file, next.number, next.bytes));
+        self.scan = Some(Scan::new(next.file, next.number, next.incarnation, next.bytes));
         self.pump_scan(shard);
     }
 
@@ -505,7 +509,6 @@ impl Recovery {
             }
         }
         shard.commit = Commit::new(self.max_seen + 1);
-        shard.segments.next_number += NUMBERS_SKIPPED;
         let scanned: Vec<u64> =
             shard.segments.iter().filter(|s| s.state == SegmentState::Closed).map(|s| s.number).collect();
         let snapshot = shard.snapshot();

@@ -56,6 +56,7 @@ impl FoundFrame {
 pub(crate) struct Scan {
     pub file: FileId,
     segment: u64,
+    incarnation: u64,
     end: u64,
     next_read: u64,
     reads: VecDeque<(IoId, Option<Bytes>)>,
@@ -68,10 +69,11 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    pub fn new(file: FileId, segment: u64, bytes: u64) -> Self {
+    pub fn new(file: FileId, segment: u64, incarnation: u64, bytes: u64) -> Self {
         Self {
             file,
             segment,
+            incarnation,
             end: bytes,
             next_read: BLOCK_BYTES as u64,
             reads: VecDeque::new(),
@@ -126,7 +128,8 @@ impl Scan {
     pub fn next_frame(&mut self) -> Option<FoundFrame> {
         while let Some(bytes) = self.held.get(self.looked..).filter(|b| b.len() >= BLOCK_BYTES) {
             let header = FrameHeader::parse(bytes)
-                .filter(|h| h.segment == self.segment && h.number > self.last_number);
+                .filter(|h| h.segment == self.segment && h.incarnation == self.incarnation)
+                .filter(|h| h.number > self.last_number);
             let Some(header) = header else {
                 self.looked += BLOCK_BYTES;
                 continue;

@@ -31,6 +31,7 @@ pub(crate) struct Segment {
     /// Where the next frame goes.
     pub position: u64,
     pub first_frame: u64,
+    pub incarnation: u64,
     pub last_frame: u64,
     /// Extents and runs in it, for the size of the footer.
     pub extents: usize,
@@ -54,7 +55,7 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    pub fn new(number: u64, file_bytes: u64, first_frame: u64) -> Self {
+    pub fn new(number: u64, file_bytes: u64, first_frame: u64, incarnation: u64) -> Self {
         Self {
             number,
             file: None,
@@ -62,6 +63,7 @@ impl Segment {
             state: SegmentState::Active,
             position: 0,
             first_frame,
+            incarnation,
             last_frame: first_frame.saturating_sub(1),
             extents: 0,
             runs: 0,
@@ -82,6 +84,7 @@ impl Segment {
             segment: self.number,
             file_bytes: self.file_bytes,
             first_frame: self.first_frame,
+            incarnation: self.incarnation,
         }
         .to_block()
     }

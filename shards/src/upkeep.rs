@@ -41,13 +41,17 @@ impl Upkeep {
 impl Shard {
     /// The segment for a frame of `bytes`, where in its file, and whether it is the segment's first.
     pub(crate) fn segment_for(&mut self, bytes: usize) -> Result<(u64, u64, bool), AppendError> {
-        if let Some(segment) = self.active.and_then(|n| self.segments.get(n)) {
-            if segment.position + bytes as u64 + self.footer_reserve(segment) <= segment.file_bytes {
-                return Ok((segment.number, segment.position, segment.position == 0));
-            }
+        let active = self.active.and_then(|n| self.segments.get(n));
+        let fits = |s: &&Segment| s.position + bytes as u64 + self.footer_reserve(s) <= s.file_bytes;
+        if let Some(segment) = active.filter(fits) {
+            return Ok((segment.number, segment.position, segment.position == 0));
         }
-        let fresh =
-            Segment::new(self.segments.next_number, self.config.segment_bytes, self.commit.current_frame());
+        let fresh = Segment::new(
+            self.segments.next_number,
+            self.config.segment_bytes,
+            self.commit.current_frame(),
+            self.config.incarnation,
+        );
         let need = (BLOCK_BYTES + bytes) as u64 + self.footer_reserve(&fresh);
         if need > fresh.file_bytes {
             let limit = fresh.file_bytes.saturating_sub(need - bytes as u64) as usize;

@@ -36,8 +36,9 @@ struct World {
     next_log: LogId,
 }
 
-fn config() -> ShardConfig {
+fn config(incarnation: u64) -> ShardConfig {
     ShardConfig {
+        incarnation,
         segment_bytes: 512 << 10,
         write_bytes: 16 << 10,
         writes_in_flight: 4,
@@ -59,7 +60,7 @@ impl World {
         let mut world = Self {
             rng: Rng::new(seed),
             disk: MemDisk::default(),
-            shard: Shard::open(config(), &[], 1000),
+            shard: Shard::open(config(seed), &[], 1000),
             now: 1_000_000,
             model: BTreeMap::new(),
             acks: BTreeMap::new(),
@@ -292,7 +293,7 @@ impl World {
         self.starts.clear();
         self.answers.clear();
         self.reads.clear();
-        self.shard = Shard::open(config(), &self.disk.files(), self.now);
+        self.shard = Shard::open(config(self.rng.next()), &self.disk.files(), self.now);
         self.become_ready();
         for (&log, model) in &mut self.model {
             self.shard.put_log(log, LogConfig::KEEP);
@@ -302,7 +303,12 @@ impl World {
                 "log {log}: {} acknowledged, {state:?}",
                 model.synced_end
             );
-            assert!(state.high_watermark <= model.end, "log {log}: phantom records");
+            assert!(
+                state.high_watermark <= model.end,
+                "log {log}: phantom records: {state:?}, appended {}, damage {:?}",
+                model.end,
+                self.damage
+            );
             assert!(state.log_start >= model.start_synced, "log {log}: deleted records came back");
             assert!(state.log_start <= model.start_wanted, "log {log}: records went by themselves");
             model.end = state.end;

@@ -12,7 +12,8 @@
 //!     32     4  body_bytes      of the entries, padding of the frame left out
 //!     36     4  entries_crc     the entries' CRCs, chained
 //!     40     8  durable         the number up to which all frames were durable when this one was closed
-//!     48    16  reserved
+//!     48     8  incarnation     as in the segment's header
+//!     56     8  reserved
 //! ```
 //!
 //! then the entries, padded with zeros to a multiple of 4 KiB. `durable` is what tells a torn tail from
@@ -44,6 +45,8 @@ pub struct FrameHeader {
     pub entries_crc: u32,
     /// All frames up to this number were durable when this one was closed.
     pub durable: u64,
+    /// See [`super::segment::SegmentHeader::incarnation`].
+    pub incarnation: u64,
 }
 
 impl FrameHeader {
@@ -64,6 +67,7 @@ impl FrameHeader {
         put!(b, 32, self.body_bytes);
         put!(b, 36, self.entries_crc);
         put!(b, 40, self.durable);
+        put!(b, 48, self.incarnation);
         let crc = crc32c(&b[8..]);
         put!(b, 4, crc);
         b
@@ -83,6 +87,7 @@ impl FrameHeader {
             body_bytes: field!(b, 32, u32),
             entries_crc: field!(b, 36, u32),
             durable: field!(b, 40, u64),
+            incarnation: field!(b, 48, u64),
         })
     }
 }

@@ -9,7 +9,8 @@
 //!     16     8  segment         counts up, never used twice; 0 in a spare file
 //!     24     8  file_bytes
 //!     32     8  first_frame     the number of its first frame
-//!     40    24  reserved
+//!     40     8  incarnation
+//!     48    16  reserved
 //! ```
 
 use super::{FORMAT_VERSION, field, put};
@@ -47,6 +48,9 @@ pub struct SegmentHeader {
     pub file_bytes: u64,
     /// The number of its first frame.
     pub first_frame: u64,
+    /// Drawn at random at every start of the shard. A segment that was begun just before a crash may have left frames
+    /// in a file whose first block says nothing of it, and its number may be given out again: this tells them apart.
+    pub incarnation: u64,
 }
 
 impl SegmentHeader {
@@ -58,7 +62,7 @@ impl SegmentHeader {
 
 /// The first block of a spare file.
 pub fn spare_block(shard: u16, file_bytes: u64) -> [u8; BLOCK_BYTES] {
-    block(SPARE_MAGIC, &SegmentHeader { shard, segment: 0, file_bytes, first_frame: 0 })
+    block(SPARE_MAGIC, &SegmentHeader { shard, segment: 0, file_bytes, first_frame: 0, incarnation: 0 })
 }
 
 fn block(magic: [u8; 8], header: &SegmentHeader) -> [u8; BLOCK_BYTES] {
@@ -69,6 +73,7 @@ fn block(magic: [u8; 8], header: &SegmentHeader) -> [u8; BLOCK_BYTES] {
     put!(b, 16, header.segment);
     put!(b, 24, header.file_bytes);
     put!(b, 32, header.first_frame);
+    put!(b, 40, header.incarnation);
     let crc = crc32c(&b[12..SEGMENT_HEADER_BYTES]);
     put!(b, 8, crc);
     b
@@ -96,5 +101,6 @@ pub fn parse_first_block(block: &[u8]) -> FirstBlock {
         segment: field!(b, 16, u64),
         file_bytes: field!(b, 24, u64),
         first_frame: field!(b, 32, u64),
+        incarnation: field!(b, 40, u64),
     })
 }
