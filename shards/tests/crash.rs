@@ -97,15 +97,15 @@ impl World {
     fn take(&mut self, event: Event) {
         match event {
             Event::Appended { token, .. } => {
-                if let Some((log, end)) = self.acks.remove(&token) {
-                    if let Some(m) = self.model.get_mut(&log) {
-                        m.synced_end = m.synced_end.max(end);
-                    }
+                let acked = self.acks.remove(&token);
+                if let Some((m, end)) = acked.and_then(|(log, end)| Some((self.model.get_mut(&log)?, end))) {
+                    m.synced_end = m.synced_end.max(end);
                 }
-                if let Some((log, start)) = self.starts.remove(&token) {
-                    if let Some(m) = self.model.get_mut(&log) {
-                        m.start_synced = m.start_synced.max(start);
-                    }
+                let moved = self.starts.remove(&token);
+                if let Some((m, start)) =
+                    moved.and_then(|(log, start)| Some((self.model.get_mut(&log)?, start)))
+                {
+                    m.start_synced = m.start_synced.max(start);
                 }
             }
             Event::Read { token, result } => {
