@@ -6,8 +6,11 @@ use std::mem::MaybeUninit;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use futures_lite::future;
 use glommio::{BuilderErrorKind, ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement};
 use io_uring::{IoUring, Probe, opcode};
+
+use super::timer::sleep;
 
 /// Memory of an executor for its own direct I/O, in bytes: the least there is, as the disk has a ring of its own.
 const IO_MEMORY: usize = 64 << 10;
@@ -15,9 +18,13 @@ const IO_MEMORY: usize = 64 << 10;
 /// Entries of an executor's submission queues. After as many completions it looks at its I/O again.
 const RING_DEPTH: usize = 256;
 
-/// How long tasks may run before the executor looks at its I/O. Shorter than a tick of the kernel, the timer itself
-/// would cost more.
-const PREEMPT_AFTER: Duration = Duration::from_millis(10);
+/// How long tasks may run before the executor looks at its I/O unasked. glommio has a fault here: if this time is over
+/// before it runs the first task, it goes to sleep beside tasks that could run. Hence long; tasks are to
+/// [yield](super::task::yield_now) by themselves.
+const PREEMPT_AFTER: Duration = Duration::from_secs(1);
+
+/// How often an executor wakes without a reason, which ends such a sleep.
+const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// Locked memory that glommio insists on, in bytes.
 const MEMLOCK: u64 = 512 << 10;
@@ -194,7 +201,7 @@ where
             if started.send(()).is_err() || go.recv().is_err() {
                 return None;
             }
-            Some(work().await)
+            future::or(async { Some(work().await) }, heartbeat()).await
         })
         .map_err(|error| failed(shard, error))?;
     if is_started.recv().is_ok() {
@@ -204,6 +211,12 @@ where
     match executor.join() {
         Err(error) => Err(failed(shard, error)),
         Ok(_) => Err(start_failed(shard, io::Error::other("the executor ended at once"))),
+    }
+}
+
+async fn heartbeat<T>() -> Option<T> {
+    loop {
+        sleep(HEARTBEAT).await;
     }
 }
 
