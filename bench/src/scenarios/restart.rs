@@ -40,7 +40,8 @@ pub fn restart(ctx: &Context) -> Result<Outcome> {
     outcome.add("restart_s", answered.as_secs_f64());
     outcome.add("ready_s", ready.as_secs_f64());
     outcome.add("stored_bytes", (acknowledged * cycle.batch_bytes()) as f64);
-    outcome.figures.broker_rss_mib = broker.usage()?.rss_kib as f64 / 1024.0;
+    let usage = broker.usage()?;
+    outcome.take_usage(usage, usage, 0);
     broker.stop()?;
     Ok(outcome)
 }
