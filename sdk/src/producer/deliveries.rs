@@ -87,6 +87,11 @@ impl Deliveries {
         })
     }
 
+    /// Nothing will be settled any more: whoever waits learns that.
+    pub fn end(&mut self) {
+        self.partitions.iter_mut().for_each(|partition| partition.waiting.clear());
+    }
+
     /// The first failure since the last time this was asked.
     pub fn take_failure(&mut self) -> Option<Error> {
         self.first_failure.take()

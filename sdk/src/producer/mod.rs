@@ -178,9 +178,13 @@ impl Producer {
     /// # Panics
     /// If the ticket is of another producer, whose topic has more partitions.
     pub async fn delivered(&self, ticket: Ticket) -> Result<u64, Error> {
-        let status = self.handle.shared.lock().deliveries.status(ticket.partition, ticket.sequence);
+        let (status, ended) = {
+            let mut state = self.handle.shared.lock();
+            (state.deliveries.status(ticket.partition, ticket.sequence), state.ended)
+        };
         match status {
             Status::Known(result) => result,
+            Status::Later(_) if ended => Err(Error::Closed),
             Status::Later(told) => told.await.unwrap_or(Err(Error::Closed)),
         }
     }
@@ -207,6 +211,9 @@ impl Producer {
                 targets.retain(|(p, target)| state.deliveries.settled(*p) < *target);
                 if targets.is_empty() {
                     return state.deliveries.take_failure().map_or(Ok(()), Err);
+                }
+                if state.ended {
+                    return Err(Error::Closed);
                 }
             }
             settled.await;

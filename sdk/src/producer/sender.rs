@@ -75,6 +75,13 @@ impl Shard {
     }
 }
 
+impl Drop for Sender {
+    /// However the task ends, with the runtime for example, nobody is left waiting.
+    fn drop(&mut self) {
+        self.shared.end();
+    }
+}
+
 /// Why a partition cannot be sent to now.
 enum Obstacle {
     /// Its earlier batches come first.

@@ -31,6 +31,8 @@ pub(super) struct State {
     pub timer_set: bool,
     /// Whether the last handle is gone.
     pub closing: bool,
+    /// Whether the sending task has ended.
+    pub ended: bool,
     partitioner: Partitioner,
     turn: Turn,
 }
@@ -56,11 +58,21 @@ impl Shared {
             idle: true,
             timer_set: false,
             closing: false,
+            ended: false,
             partitioner,
             // Producers that start together do not all start with the same partition.
             turn: Turn { partition: (random % u64::from(partitions.max(1))) as u32, begun: false },
         };
         Self { state: Mutex::new(state), wake: Notify::new(), settled: Notify::new() }
+    }
+
+    /// The sending task has ended: whoever waits is told so.
+    pub fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        state.deliveries.end();
+        drop(state);
+        self.settled.notify_waiters();
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
@@ -72,6 +84,9 @@ impl State {
     /// Takes a record; says also whether the sending task is to be woken.
     #[inline]
     pub fn push(&mut self, record: &Record<'_>) -> Result<(Ticket, bool), SendError> {
+        if self.ended {
+            return Err(Error::Closed.into());
+        }
         let partition = self.partition_of(record)?;
         let pushed = self.accumulator.push(partition, record, &SystemClock).map_err(refused)?;
         let wake = pushed.sealed || (pushed.opened && (self.idle || !self.timer_set));
@@ -84,6 +99,9 @@ impl State {
         partition: u32,
         records: impl IntoIterator<Item = Record<'r>>,
     ) -> Result<Ticket, SendError> {
+        if self.ended {
+            return Err(Error::Closed.into());
+        }
         self.check(partition)?;
         let first = self.accumulator.push_batch(partition, records, &SystemClock).map_err(refused)?;
         let sequence = first.ok_or_else(|| Error::Config("a batch needs at least one record".to_owned()))?;
