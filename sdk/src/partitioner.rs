@@ -21,7 +21,7 @@ pub enum Partitioner {
 /// If there are no partitions.
 ///
 /// ```
-/// assert_eq!(ringmail_sdk::partition_of_key(b"foobar", 1000), 357);
+/// assert_eq!(ringmail_sdk::partition_of_key(b"foobar", 1000), 166);
 /// ```
 pub fn partition_of_key(key: &[u8], partitions: u32) -> u32 {
     (murmur2(key) & 0x7fff_ffff) % partitions

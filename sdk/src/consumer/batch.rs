@@ -1,5 +1,6 @@
 //! Batches and records as a consumer gets them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ pub struct ConsumedBatch {
     /// One batch whose heap is not compressed.
     bytes: Bytes,
     /// The records of it that were asked for.
-    records: std::ops::Range<usize>,
+    records: Range<usize>,
     base_offset: u64,
     /// What the wire format's reader asks for; stays empty, the heap being uncompressed.
     scratch: Vec<u8>,
@@ -97,12 +98,22 @@ impl ConsumedBatch {
 
     /// The records, in order.
     pub fn records(&mut self) -> impl ExactSizeIterator<Item = ConsumedRecord<'_>> {
+        self.read(self.records.clone())
+    }
+
+    /// The first record, which is left out from now on.
+    pub(super) fn take_first(&mut self) -> Option<ConsumedRecord<'_>> {
+        let place = self.records.next()?;
+        self.read(place..place + 1).next()
+    }
+
+    fn read(&mut self, places: Range<usize>) -> impl ExactSizeIterator<Item = ConsumedRecord<'_>> {
         let (topic, partition, base_offset) = (&*self.topic, self.partition, self.base_offset);
         let open = Batch::parse(&self.bytes).and_then(|batch| batch.open(&mut self.scratch));
         let open = open.expect("new() has read the header of a batch that is not compressed");
-        self.records.clone().map(move |place| {
-            // The slot of a record that points outside the batch, which only a batch that was not checked
-            // can have, reads as a record without key and value.
+        places.map(move |place| {
+            // A slot that points outside the batch, which only a batch that was not checked can have, reads
+            // as a record without key and value.
             let record = open.get(place);
             ConsumedRecord {
                 topic,
@@ -114,16 +125,6 @@ impl ConsumedBatch {
                 headers: record.map_or(Headers::EMPTY, |r| r.headers),
             }
         })
-    }
-
-    /// The first record, if there is one.
-    pub(super) fn first(&mut self) -> Option<ConsumedRecord<'_>> {
-        self.records().next()
-    }
-
-    /// Leaves the first record out.
-    pub(super) fn advance(&mut self) {
-        self.records.start = (self.records.start + 1).min(self.records.end);
     }
 }
 

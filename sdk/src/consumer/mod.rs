@@ -272,14 +272,11 @@ impl Consumer {
     /// # Errors
     /// As [`Self::next_batch`].
     pub async fn next(&mut self) -> Result<Option<ConsumedRecord<'_>>, Error> {
-        if let Some((_, batch)) = &mut self.current {
-            batch.advance();
-        }
         if self.current.as_ref().is_none_or(|(_, batch)| batch.is_empty()) {
             self.current = None;
             self.current = self.receive_batch().await?;
         }
-        Ok(self.current.as_mut().and_then(|(_, batch)| batch.first()))
+        Ok(self.current.as_mut().and_then(|(_, batch)| batch.take_first()))
     }
 
     async fn receive_batch(&mut self) -> Result<Option<(usize, ConsumedBatch)>, Error> {

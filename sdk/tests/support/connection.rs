@@ -89,6 +89,9 @@ impl Connection {
     fn handle(&mut self, header: FrameHeader, body: &[u8]) -> bool {
         let api = Api::from_number(header.api).unwrap();
         let id = header.correlation;
+        if self.shared.model.lock().unwrap().mute {
+            return true;
+        }
         match api {
             Api::Handshake => self.handshake(id),
             Api::Produce => return self.produce(id, ProduceRequest::from_body(body).unwrap()),

@@ -4,6 +4,9 @@
 //! Sealed batches of a partition leave in their order; partitions with sealed batches take turns. A partition
 //! that cannot be sent to now is *parked*: its batch then fills up beyond the linger time.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
