@@ -34,9 +34,13 @@ use self::buffer::AlignedBuffer;
 use self::ring::{Completion, Ring};
 use self::work::{OpenFile, Outcome, Step, Work};
 use super::bell::Bell;
+use super::memory::Pool;
 
 /// Operations in the kernel at most; more are queued.
 const RING_DEPTH: u32 = 128;
+
+/// Memory for large reads that is kept for the next ones, in bytes. Reads beyond it allocate their own.
+const READ_MEMORY: usize = 32 << 20;
 
 /// The name of a file in its shard's directory.
 pub fn file_name(file: FileId) -> String {
@@ -57,6 +61,8 @@ pub struct Disk {
     /// Before the directory and the files, so that it is dropped before them.
     ring: Ring<Job>,
     bell: Bell,
+    /// Memory for reads.
+    buffers: Pool,
     directory: OwnedFd,
     files: HashMap<FileId, OpenFile>,
     /// Removals that wait for the last operation on their file.
@@ -90,6 +96,7 @@ impl Disk {
         let mut disk = Self {
             ring: Ring::new(RING_DEPTH, bell.ringer().as_raw_fd())?,
             bell,
+            buffers: Pool::new(READ_MEMORY),
             directory: File::open(directory)?.into(),
             files: HashMap::new(),
             removals: Vec::new(),
@@ -194,7 +201,7 @@ impl Disk {
                     file: self.file(file)?,
                     position,
                     length,
-                    buffer: AlignedBuffer::with_capacity(length),
+                    buffer: AlignedBuffer::new(length, &mut self.buffers),
                 }
             }
         };

@@ -12,6 +12,7 @@
 pub mod bell;
 pub mod cores;
 pub mod disk;
+pub mod memory;
 pub mod mesh;
 pub mod net;
 pub mod shutdown;

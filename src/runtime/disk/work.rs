@@ -8,9 +8,14 @@ use std::rc::Rc;
 use bytes::{Buf, Bytes};
 use io_uring::{opcode, squeue, types};
 
-use super::buffer::{self, AlignedBuffer};
+use super::buffer::AlignedBuffer;
 use super::ring::{Completion, Submission};
+use crate::runtime::memory::{HUGE_PAGE, zeros};
 use ringmail_shards::io::{BLOCK_BYTES, FileId};
+
+/// Longest single write of zeros, in bytes: short enough not to hold up others.
+const LONGEST_ZEROING: usize = 1 << 20;
+const _: () = assert!(LONGEST_ZEROING <= HUGE_PAGE);
 
 /// Longest single read or write handed to the kernel, in bytes; it would cut longer ones short itself.
 const LONGEST_TRANSFER: usize = 1 << 30;
@@ -119,8 +124,8 @@ impl Work {
                 opcode::Write::new(fd(file), data.as_ptr(), transfer(data.len())).offset(*position).build()
             }
             Self::Zero { file, position, length } => {
-                let length = usize::try_from(*length).unwrap_or(usize::MAX).min(buffer::ZEROS);
-                opcode::Write::new(fd(file), buffer::zeros(), transfer(length)).offset(*position).build()
+                let length = usize::try_from(*length).unwrap_or(usize::MAX).min(LONGEST_ZEROING);
+                opcode::Write::new(fd(file), zeros().as_ptr(), transfer(length)).offset(*position).build()
             }
             Self::Sync { file } => data_sync(file),
             Self::Read { file, position, length, buffer } => {
