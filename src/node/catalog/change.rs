@@ -1,5 +1,7 @@
 //! What can happen to the catalog. The serialized form is stored; fields are added, never renamed.
 
+use std::fmt;
+
 use ringmail_wire::protocol::LogId;
 use serde::{Deserialize, Serialize};
 
@@ -35,4 +37,19 @@ pub enum Change {
         /// The logs.
         logs: Vec<LogId>,
     },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created { name, topic } => {
+                write!(f, "topic {name} created with {} partitions", topic.partitions.len())
+            }
+            Self::Altered { name, added, .. } => {
+                write!(f, "topic {name} altered, {} partitions added", added.len())
+            }
+            Self::Deleted { name } => write!(f, "topic {name} deleted"),
+            Self::Dropped { logs } => write!(f, "nothing is left of {} deleted partitions", logs.len()),
+        }
+    }
 }

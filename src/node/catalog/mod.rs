@@ -163,7 +163,9 @@ impl Catalog {
             Change::Altered { name, config, added } => self.alter(name, config, added),
             Change::Deleted { name } => self.delete(name),
             Change::Dropped { logs } => {
-                logs.iter().for_each(|log| drop(self.state.dropping.remove(log)));
+                for log in logs {
+                    self.state.dropping.remove(log);
+                }
                 Ok(())
             }
         }

@@ -1,0 +1,134 @@
+//! One connection: how far its handshake is, what it is owed, what it is to be sent.
+
+use std::task::Waker;
+
+use ahash::AHashMap;
+
+use super::output::Output;
+use crate::node::slab::Key;
+
+/// Bytes of output past which a connection is served no further until the client has taken some.
+pub(super) const OUTPUT_LIMIT: usize = 4 << 20;
+
+/// How far a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It has not introduced itself.
+    New,
+    /// It is served.
+    Open,
+    /// It is sent what is left; nothing more is taken from it.
+    Ending {
+        /// When it is cut off, in milliseconds of the monotonic clock.
+        deadline_ms: u64,
+    },
+    /// It is cut off, or there is nobody at the other end.
+    Cut,
+}
+
+/// Why a connection's reader has to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stall {
+    /// Too much of its own is unanswered, or not sent yet.
+    Own,
+    /// The shard that owns the log of its next request has too much to do.
+    Shard,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) phase: Phase,
+    /// Who is at the other end, for the log.
+    pub(super) peer: String,
+    pub(super) output: Output,
+    /// Bytes that were taken for sending and are not sent.
+    pub(super) sending: usize,
+    /// Whether this is in the list of connections to be woken.
+    pub(super) dirty: bool,
+    /// Bytes of requests that are not answered.
+    pub(super) in_flight: usize,
+    /// Requests that are not answered.
+    pub(super) requests: u32,
+    /// Of them, fetches.
+    pub(super) fetches: Vec<Key>,
+    /// Bytes that are being read for it.
+    pub(super) reading: usize,
+    /// By the ids that the client has chosen.
+    pub(super) subscriptions: AHashMap<u32, Key>,
+    /// Subscriptions and fetches that wait for output to be taken.
+    pub(super) blocked: Vec<Blocked>,
+    pub(super) stall: Option<Stall>,
+    /// Whether the client has said that it sends no more.
+    pub(super) finished: bool,
+    /// When the last whole request came; milliseconds of the monotonic clock.
+    pub(super) heard_ms: u64,
+    /// When the client last took some output.
+    pub(super) sent_ms: u64,
+    pub(super) reader: Option<Waker>,
+    pub(super) writer: Option<Waker>,
+}
+
+/// What waits for output to be taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Blocked {
+    Subscription(Key),
+    Fetch(Key),
+}
+
+impl Connection {
+    pub(super) fn new(peer: String, now_ms: u64) -> Self {
+        Self {
+            phase: Phase::New,
+            peer,
+            output: Output::default(),
+            sending: 0,
+            dirty: false,
+            in_flight: 0,
+            requests: 0,
+            fetches: Vec::new(),
+            reading: 0,
+            subscriptions: AHashMap::new(),
+            blocked: Vec::new(),
+            stall: None,
+            finished: false,
+            heard_ms: now_ms,
+            sent_ms: now_ms,
+            reader: None,
+            writer: None,
+        }
+    }
+
+    /// Bytes that the client has not been sent.
+    #[inline]
+    pub(super) fn unsent(&self) -> usize {
+        self.output.len() + self.sending
+    }
+
+    /// Whether more may be read for the client: it takes what it is sent.
+    #[inline]
+    pub(super) fn takes_more(&self) -> bool {
+        self.unsent() + self.reading < OUTPUT_LIMIT
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Ending { .. } | Phase::Cut)
+    }
+
+    /// Whether the client waits for an answer. One that only listens to subscriptions pings, or it is taken for gone.
+    pub(super) fn waits(&self) -> bool {
+        self.requests > 0
+    }
+
+    pub(super) fn wake_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
+    pub(super) fn wake_writer(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! Fetch: a long poll over several partitions.
+//!
+//! A fetch **gathers**: it reads its partitions in order, several at once as far as their limits together allow. If that is
+//! enough, or it may not wait, it is answered. Otherwise it lets go of what it has read, and **waits**: each partition is
+//! watched, and as they advance what is new is counted, until there is enough to gather once more and answer.
+
+use std::cmp::Reverse;
+
+use ringmail_shards::api::{Answer, LogState, ReadData, ReadError};
+use ringmail_wire::protocol::{
+    ErrorCode, FRAME_HEADER_BYTES, FetchPartition, FetchRequest, FetchedPartitionHeader, FrameHeader, LogId,
+    Message, PROTOCOL_VERSION, Writer,
+};
+
+use super::connection::Blocked;
+use super::error::Fault;
+use super::output::Output;
+use super::sessions::{Request, Sessions};
+use super::waiter::{Reply, Waiter};
+use crate::node::logs::{Caller, Logs, Watcher};
+use crate::node::slab::Key;
+
+/// Fetches of one connection that may be under way; one more is refused.
+const FETCHES_PER_CONNECTION: usize = 1_024;
+
+/// Bytes that one partition of a fetch counts for while the fetch waits: about the memory that it takes.
+const PART_BYTES: usize = 128;
+
+/// Deadlines that are kept though nothing is due at them any more.
+const OLD_DEADLINES: usize = 1_024;
+
+/// Bytes of the count that stands before the partitions of an answer.
+const COUNT_BYTES: usize = 4;
+
+/// What a fetch is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its connection has to take some output first.
+    Blocked {
+        /// Whether it is answered in any case once it has gathered.
+        last: bool,
+    },
+    /// It reads.
+    Gathering {
+        /// Whether it is answered in any case.
+        last: bool,
+    },
+    /// It waits for partitions to advance.
+    Waiting,
+}
+
+/// A fetch that is not answered yet.
+#[derive(Debug)]
+pub(super) struct Fetch {
+    reply: Reply,
+    parts: Vec<Part>,
+    min_bytes: usize,
+    max_bytes: usize,
+    deadline_ms: u64,
+    /// Whether it may wait at all.
+    may_wait: bool,
+    stage: Stage,
+    /// The part that is read next.
+    next: usize,
+    /// Parts that are being read, and the bytes set aside for them.
+    outstanding: usize,
+    reserved: usize,
+    /// Bytes that were gathered, or counted while waiting.
+    bytes: usize,
+    failed: bool,
+    /// Whether its deadline is in the list of deadlines.
+    scheduled: bool,
+}
+
+/// One partition of it.
+#[derive(Debug)]
+struct Part {
+    log: LogId,
+    offset: u64,
+    max_bytes: usize,
+    /// Bytes set aside while it is being read.
+    reserved: usize,
+    /// What was gathered.
+    result: Option<Result<ReadData, ReadError>>,
+    /// What is known of the log.
+    state: Option<LogState>,
+    /// While waiting: up to where bytes were counted.
+    counted_to: u64,
+}
+
+impl Part {
+    fn new(partition: &FetchPartition) -> Self {
+        Self {
+            log: partition.log,
+            offset: partition.offset,
+            max_bytes: partition.max_bytes as usize,
+            reserved: 0,
+            result: None,
+            state: None,
+            counted_to: partition.offset,
+        }
+    }
+}
+
+impl Fetch {
+    /// Whether another part may be read now: limits are not used up, or nothing was found yet.
+    fn may_read_on(&self) -> bool {
+        let set_aside = self.bytes + self.reserved;
+        self.next < self.parts.len()
+            && (set_aside < self.max_bytes || (self.bytes == 0 && self.outstanding == 0))
+    }
+
+    /// Whether what was gathered is to be answered.
+    fn is_enough(&self, now_ms: u64) -> bool {
+        let used_up = self.next < self.parts.len();
+        let waits_on = self.may_wait && now_ms < self.deadline_ms;
+        self.bytes >= self.min_bytes || self.failed || used_up || !waits_on
+    }
+
+    fn take(&mut self, part: usize, result: Result<ReadData, ReadError>) {
+        let part = &mut self.parts[part];
+        match &result {
+            Ok(data) => {
+                self.bytes += data.bytes;
+                part.state = Some(data.state);
+            }
+            Err(_) => self.failed = true,
+        }
+        part.result = Some(result);
+    }
+
+    /// Begins anew.
+    fn reset(&mut self, last: bool) {
+        self.stage = Stage::Gathering { last };
+        (self.next, self.outstanding, self.reserved, self.bytes) = (0, 0, 0, 0);
+    }
+
+    /// Lets go of parts that would take the answer over its limit; never of the first batch.
+    fn trim(&mut self) {
+        let mut bytes = 0;
+        for part in &mut self.parts {
+            let Some(Ok(data)) = &part.result else { continue };
+            if bytes > 0 && bytes + data.bytes > self.max_bytes {
+                part.result = None;
+            } else {
+                bytes += data.bytes;
+            }
+        }
+    }
+}
+
+impl Sessions {
+    pub(super) fn fetch(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
+        let fetch = FetchRequest::from_body(request.body)?;
+        let Some(connection) = self.connections.get_mut(request.connection) else { return Ok(()) };
+        if connection.fetches.len() >= FETCHES_PER_CONNECTION {
+            let words = format!(
+                "{FETCHES_PER_CONNECTION} fetches of this connection wait already: wait for one of them"
+            );
+            return Err(Fault::new(ErrorCode::Overloaded, words));
+        }
+        let mut reply = request.reply();
+        reply.bytes = reply.bytes.max((fetch.partitions.len() * PART_BYTES) as u32);
+        let max_bytes = (fetch.max_bytes as usize).min(self.settings.fetch_response);
+        let key = self.fetches.insert(Fetch {
+            reply,
+            parts: fetch.partitions.iter().map(Part::new).collect(),
+            min_bytes: (fetch.min_bytes as usize).min(max_bytes),
+            max_bytes,
+            deadline_ms: self.now_ms + u64::from(fetch.max_wait_ms),
+            may_wait: fetch.max_wait_ms > 0 && !self.draining,
+            stage: Stage::Blocked { last: false },
+            next: 0,
+            outstanding: 0,
+            reserved: 0,
+            bytes: 0,
+            failed: false,
+            scheduled: false,
+        });
+        connection.fetches.push(key);
+        self.begin(&reply);
+        self.start_gathering(key, false, logs);
+        Ok(())
+    }
+
+    /// Begins to gather, or puts that off until the connection has taken some output.
+    fn start_gathering(&mut self, key: Key, last: bool, logs: &mut Logs) {
+        let Some(fetch) = self.fetches.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(fetch.reply.connection) else { return };
+        if !connection.takes_more() {
+            fetch.stage = Stage::Blocked { last };
+            connection.blocked.push(Blocked::Fetch(key));
+            return;
+        }
+        connection.reading += fetch.max_bytes;
+        fetch.reset(last);
+        self.gather(key, logs);
+    }
+
+    /// Goes on after the connection has taken some output.
+    pub(super) fn unblock_fetch(&mut self, key: Key, logs: &mut Logs) {
+        if let Some(Stage::Blocked { last }) = self.fetches.get(key).map(|fetch| fetch.stage) {
+            self.start_gathering(key, last, logs);
+        }
+    }
+
+    fn gather(&mut self, key: Key, logs: &mut Logs) {
+        let limit = self.read_size(usize::MAX);
+        let now_ms = self.now_ms;
+        let Some(fetch) = self.fetches.get_mut(key) else { return };
+        while fetch.may_read_on() {
+            let part = fetch.next;
+            fetch.next += 1;
+            let left = fetch.max_bytes.saturating_sub(fetch.bytes + fetch.reserved);
+            let Part { log, offset, max_bytes, .. } = fetch.parts[part];
+            let size = max_bytes.min(left).min(limit);
+            let caller = Caller::Native(Waiter::FetchRead { fetch: key, part: part as u32 });
+            match logs.read(log, offset, size, fetch.may_wait, caller) {
+                Answer::Now(result) => fetch.take(part, result),
+                Answer::Later => {
+                    fetch.outstanding += 1;
+                    fetch.reserved += size;
+                    fetch.parts[part].reserved = size;
+                }
+            }
+        }
+        if fetch.outstanding > 0 {
+            return;
+        }
+        if let Some(connection) = self.connections.get_mut(fetch.reply.connection) {
+            connection.reading -= fetch.max_bytes;
+        }
+        if fetch.stage == (Stage::Gathering { last: true }) || fetch.is_enough(now_ms) {
+            self.answer_fetch(key);
+        } else {
+            self.wait_for_more(key, logs);
+        }
+    }
+
+    fn wait_for_more(&mut self, key: Key, logs: &mut Logs) {
+        let Some(fetch) = self.fetches.get_mut(key) else { return };
+        fetch.stage = Stage::Waiting;
+        if !std::mem::replace(&mut fetch.scheduled, true) {
+            self.deadlines.push(Reverse((fetch.deadline_ms, key)));
+        }
+        for (index, part) in (0..).zip(&mut fetch.parts) {
+            // What was read is let go: a few bytes would keep a large buffer in memory for as long as this waits.
+            if let Some(Ok(data)) = part.result.take() {
+                part.counted_to = data.next_offset;
+            }
+            if let Some(state) = part.state {
+                logs.watch(part.log, state, watcher(key, index));
+            }
+        }
+        let connection = fetch.reply.connection;
+        self.has_room(connection);
+    }
+
+    /// Part `part` of a waiting fetch has advanced.
+    pub(super) fn fetch_advanced(&mut self, key: Key, part: u32, logs: &mut Logs) {
+        let Some(fetch) = self.fetches.get_mut(key).filter(|fetch| fetch.stage == Stage::Waiting) else {
+            return;
+        };
+        if fetch.min_bytes <= 1 {
+            return self.gather_again(key, false, logs);
+        }
+        let Part { log, counted_to, .. } = fetch.parts[part as usize];
+        let missing = fetch.min_bytes.saturating_sub(fetch.bytes);
+        let caller = Caller::Native(Waiter::FetchCount { fetch: key, part });
+        if let Answer::Now(result) = logs.read(log, counted_to, missing, true, caller) {
+            self.fetch_counted(key, part, result, logs);
+        }
+    }
+
+    /// Counts what is new in part `part` of a waiting fetch.
+    pub(super) fn fetch_counted(
+        &mut self,
+        key: Key,
+        part: u32,
+        result: Result<ReadData, ReadError>,
+        logs: &mut Logs,
+    ) {
+        let Some(fetch) = self.fetches.get_mut(key).filter(|fetch| fetch.stage == Stage::Waiting) else {
+            return;
+        };
+        let Ok(data) = result else { return self.gather_again(key, true, logs) };
+        fetch.bytes += data.bytes;
+        let counted = &mut fetch.parts[part as usize];
+        counted.counted_to = data.next_offset;
+        counted.state = Some(data.state);
+        if fetch.bytes >= fetch.min_bytes {
+            self.gather_again(key, true, logs);
+        } else {
+            // As far as it was counted: what lies behind is told at once.
+            let state = LogState { high_watermark: data.next_offset, ..data.state };
+            let log = counted.log;
+            logs.watch(log, state, watcher(key, part));
+        }
+    }
+
+    fn gather_again(&mut self, key: Key, last: bool, logs: &mut Logs) {
+        self.unwatch(key, logs);
+        self.start_gathering(key, last, logs);
+    }
+
+    fn unwatch(&mut self, key: Key, logs: &mut Logs) {
+        if let Some(fetch) = self.fetches.get(key).filter(|fetch| fetch.stage == Stage::Waiting) {
+            for (index, part) in (0..).zip(&fetch.parts) {
+                logs.unwatch(part.log, watcher(key, index));
+            }
+        }
+    }
+
+    /// A read for part `part` of a fetch has ended.
+    pub(super) fn fetch_read(
+        &mut self,
+        key: Key,
+        part: u32,
+        result: Result<ReadData, ReadError>,
+        logs: &mut Logs,
+    ) {
+        let Some(fetch) = self.fetches.get_mut(key) else { return };
+        debug_assert!(matches!(fetch.stage, Stage::Gathering { .. }), "only what gathers reads");
+        fetch.reserved -= std::mem::take(&mut fetch.parts[part as usize].reserved);
+        fetch.outstanding -= 1;
+        fetch.take(part as usize, result);
+        self.gather(key, logs);
+    }
+
+    /// The deadline of a fetch is past.
+    pub(super) fn fetch_timed_out(&mut self, key: Key, deadline_ms: u64, logs: &mut Logs) {
+        let waits = |fetch: &&mut Fetch| fetch.stage == Stage::Waiting && fetch.deadline_ms == deadline_ms;
+        let Some(fetch) = self.fetches.get_mut(key).filter(waits) else { return };
+        if fetch.bytes == 0 {
+            self.unwatch(key, logs);
+            self.answer_fetch(key);
+        } else {
+            self.gather_again(key, true, logs);
+        }
+    }
+
+    /// Forgets deadlines of fetches that were answered before, once these are most of them.
+    pub(super) fn forget_old_deadlines(&mut self) {
+        if self.deadlines.len() > 2 * self.fetches.len() + OLD_DEADLINES {
+            let fetches = &self.fetches;
+            self.deadlines.retain(|Reverse((_, key))| fetches.get(*key).is_some());
+        }
+    }
+
+    /// Answers the fetches of a connection that wait.
+    pub(super) fn end_waits(&mut self, connection: Key, logs: &mut Logs) {
+        let Some(connection) = self.connections.get(connection) else { return };
+        for key in connection.fetches.clone() {
+            if let Some(fetch) = self.fetches.get_mut(key) {
+                fetch.may_wait = false;
+                let deadline_ms = fetch.deadline_ms;
+                self.fetch_timed_out(key, deadline_ms, logs);
+            }
+        }
+    }
+
+    /// Forgets the fetches of a connection that is gone.
+    pub(super) fn forget_fetches(&mut self, connection: Key, logs: &mut Logs) {
+        let Some(connection) = self.connections.get_mut(connection) else { return };
+        for key in std::mem::take(&mut connection.fetches) {
+            self.unwatch(key, logs);
+            self.fetches.remove(key);
+        }
+    }
+
+    fn answer_fetch(&mut self, key: Key) {
+        let Some(mut fetch) = self.fetches.remove(key) else { return };
+        fetch.trim();
+        let reply = fetch.reply;
+        if let Some(connection) = self.connections.get_mut(reply.connection) {
+            connection.fetches.retain(|other| *other != key);
+        }
+        self.settle(&reply);
+        self.write(reply.connection, |output| put_answer(output, reply, fetch.parts));
+        self.has_room(reply.connection);
+    }
+}
+
+fn watcher(fetch: Key, part: u32) -> Watcher {
+    Watcher::Native(Waiter::FetchWatch { fetch, part })
+}
+
+fn put_answer(output: &mut Output, reply: Reply, parts: Vec<Part>) {
+    let says_something = |part: &Part| match &part.result {
+        Some(Ok(data)) => data.bytes > 0,
+        Some(Err(_)) => true,
+        None => false,
+    };
+    let parts: Vec<Part> = parts.into_iter().filter(says_something).collect();
+    let batches = |part: &Part| part.result.as_ref().map_or(0, |r| r.as_ref().map_or(0, |data| data.bytes));
+    let bytes: usize = parts.iter().map(|part| FetchedPartitionHeader::BYTES + batches(part)).sum();
+    let header = FrameHeader {
+        body: COUNT_BYTES + bytes,
+        correlation: reply.correlation,
+        api: reply.api as u8,
+        version: PROTOCOL_VERSION,
+        code: 0,
+    };
+    output.copied().reserve(FRAME_HEADER_BYTES + COUNT_BYTES);
+    output.copied().extend_from_slice(&header.to_bytes());
+    Writer::new(output.copied()).u32(parts.len() as u32);
+    parts.into_iter().for_each(|part| put_part(output, part));
+}
+
+fn put_part(output: &mut Output, part: Part) {
+    let mut header =
+        FetchedPartitionHeader { log: part.log, code: 0, high_watermark: 0, log_start: 0, bytes: 0 };
+    let state = |header: &mut FetchedPartitionHeader, log_start, high_watermark| {
+        (header.log_start, header.high_watermark) = (log_start, high_watermark);
+    };
+    match part.result {
+        Some(Ok(data)) => {
+            header.bytes = u32::try_from(data.bytes).expect("an answer is limited far below 4 GiB");
+            state(&mut header, data.state.log_start, data.state.high_watermark);
+            header.encode(&mut Writer::new(output.copied()));
+            data.pieces.into_iter().for_each(|piece| output.piece(piece));
+        }
+        Some(Err(error)) => {
+            if let ReadError::OutOfRange { log_start, high_watermark, .. } = error {
+                state(&mut header, log_start, high_watermark);
+            }
+            header.code = Fault::from(error).code as u16;
+            header.encode(&mut Writer::new(output.copied()));
+        }
+        None => {}
+    }
+}

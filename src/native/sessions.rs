@@ -1,0 +1,685 @@
+//! All connections of one shard: what came in is taken apart and handed to the handlers, answers are gathered.
+//!
+//! Nothing here does I/O or waits. A connection's reader gives received bytes to [`Sessions::receive`], its writer takes what
+//! is to be sent from [`Sessions::poll_output`]; both are tasks of [`super::serve`].
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::task::{Context, Poll};
+
+use ringmail_wire::protocol::{
+    Api, ErrorBody, ErrorCode, FrameHeader, Message, PROTOCOL_VERSION, Writer, put_frame,
+};
+
+use super::connection::{Connection, Phase, Stall};
+use super::error::Fault;
+use super::fetch::Fetch;
+use super::offsets::Listing;
+use super::output::Output;
+use super::subscribe::Subscription;
+use super::topics::Description;
+use super::waiter::{Reply, Waiter};
+use crate::node::logs::Logs;
+use crate::node::message::Outcome;
+use crate::node::slab::{Key, Slab};
+
+/// How long a connection that is to be closed is given to take what it is still sent, in milliseconds.
+const LINGER_MS: u64 = 2_000;
+
+/// How long the answers to a client that sends no more may take, in milliseconds.
+const LAST_ANSWERS_MS: u64 = 30_000;
+
+/// How often connections are looked at for timeouts, in milliseconds.
+const INSPECTION_MS: u64 = 500;
+
+/// Emptied buffers that are kept for the next connection that is sent something.
+const SPARE_OUTPUTS: usize = 64;
+
+/// Bytes that all connections together have not taken, past which reads are small.
+const UNSENT_LIMIT: usize = 256 << 20;
+
+/// Bytes of a small read.
+const SMALL_READ: usize = 64 << 10;
+
+/// What holds for all connections.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The shard that they are on.
+    pub shard: u16,
+    /// The largest frame, in bytes.
+    pub max_frame: usize,
+    /// Bytes of unanswered requests past which a connection is not read.
+    pub in_flight: usize,
+    /// Milliseconds of silence after which a connection is closed.
+    pub idle_timeout_ms: u64,
+    /// Milliseconds that a new connection has for its handshake.
+    pub handshake_timeout_ms: u64,
+    /// Subscriptions of one connection.
+    pub subscriptions: usize,
+    /// Bytes of batches in one answer to a fetch.
+    pub fetch_response: usize,
+    /// The host that clients are told to connect to; empty for the one that they are connected to.
+    pub host: String,
+    /// The port of each shard.
+    pub ports: Vec<u16>,
+}
+
+/// What [`Sessions::receive`] did.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes that are done with.
+    pub consumed: usize,
+    /// What to do next.
+    pub next: Next,
+}
+
+/// What a reader does next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Read on; the next frame has this many bytes in all, 0 if that is not known yet.
+    Read(usize),
+    /// Wait for [`Sessions::poll_room`], then give the rest again.
+    Stalled,
+    /// Take nothing more: what comes is thrown away.
+    Discard,
+}
+
+/// What a writer does next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Send {
+    /// Send what was given, then say [`Sessions::sent`].
+    Output,
+    /// All is sent: tell the client that nothing more comes, then wait for [`Sessions::poll_cut`].
+    Finish,
+    /// End.
+    Cut,
+}
+
+/// A whole request.
+pub(super) struct Request<'a> {
+    pub(super) connection: Key,
+    pub(super) header: FrameHeader,
+    pub(super) api: Api,
+    pub(super) body: &'a [u8],
+}
+
+impl Request<'_> {
+    pub(super) fn reply(&self) -> Reply {
+        Reply::new(self.connection, self.api, &self.header)
+    }
+}
+
+/// What became of a request.
+pub(super) enum Handled {
+    /// It was answered, will be, or has no answer.
+    Done,
+    /// The shard has too much to do: nothing was done.
+    Busy,
+}
+
+/// The connections.
+#[derive(Debug)]
+pub struct Sessions {
+    pub(super) settings: Settings,
+    pub(super) connections: Slab<Connection>,
+    pub(super) fetches: Slab<Fetch>,
+    pub(super) subscriptions: Slab<Subscription>,
+    pub(super) listings: Slab<Listing>,
+    pub(super) descriptions: Slab<Description>,
+    /// When fetches that wait give up.
+    pub(super) deadlines: BinaryHeap<Reverse<(u64, Key)>>,
+    /// Connections that were given something to send.
+    dirty: Vec<Key>,
+    /// Connections with something blocked that can go on.
+    resumable: Vec<Key>,
+    /// By shard, connections whose next request adds to that shard, and how much.
+    stalled: Vec<VecDeque<(Key, usize)>>,
+    spare_outputs: Vec<Output>,
+    /// Bytes that all connections together have not taken.
+    unsent: usize,
+    /// Batches that were refused without telling their producers, who want no acknowledgement.
+    pub(super) refused_silently: u64,
+    /// Whether the broker is going down.
+    pub(super) draining: bool,
+    pub(super) now_ms: u64,
+    inspected_ms: u64,
+}
+
+impl Sessions {
+    /// No connections yet.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            stalled: settings.ports.iter().map(|_| VecDeque::new()).collect(),
+            settings,
+            connections: Slab::default(),
+            fetches: Slab::default(),
+            subscriptions: Slab::default(),
+            listings: Slab::default(),
+            descriptions: Slab::default(),
+            deadlines: BinaryHeap::new(),
+            dirty: Vec::new(),
+            resumable: Vec::new(),
+            spare_outputs: Vec::new(),
+            unsent: 0,
+            refused_silently: 0,
+            draining: false,
+            now_ms: 0,
+            inspected_ms: 0,
+        }
+    }
+
+    /// Takes on a connection from `peer`.
+    pub fn open(&mut self, peer: String) -> Key {
+        tracing::debug!(shard = self.settings.shard, peer, "connected");
+        self.connections.insert(Connection::new(peer, self.now_ms))
+    }
+
+    /// Takes what a connection has sent, as far as there are whole requests and room for them.
+    pub fn receive(&mut self, key: Key, bytes: &[u8], logs: &mut Logs) -> Received {
+        let mut consumed = 0;
+        let next = loop {
+            let Some(connection) = self.connections.get_mut(key) else { break Next::Discard };
+            if connection.is_ending() {
+                break Next::Discard;
+            }
+            let rest = &bytes[consumed..];
+            let header = match FrameHeader::parse(rest) {
+                Ok(Some(header)) => header,
+                Ok(None) => break Next::Read(0),
+                Err(error) => {
+                    self.end_with(key, 0, 0, &Fault::new(ErrorCode::MalformedRequest, error.to_string()));
+                    continue;
+                }
+            };
+            let frame = header.frame_bytes();
+            if frame > self.settings.max_frame {
+                self.refuse_frame(key, &header);
+                continue;
+            }
+            let Some(body) = rest.get(ringmail_wire::protocol::FRAME_HEADER_BYTES..frame) else {
+                break Next::Read(frame);
+            };
+            if connection.in_flight >= self.settings.in_flight || !connection.takes_more() {
+                connection.stall = Some(Stall::Own);
+                break Next::Stalled;
+            }
+            connection.heard_ms = self.now_ms;
+            match self.request(key, header, body, logs) {
+                Handled::Done => consumed += frame,
+                Handled::Busy => break Next::Stalled,
+            }
+        };
+        Received { consumed, next }
+    }
+
+    fn refuse_frame(&mut self, key: Key, header: &FrameHeader) {
+        let (bytes, limit) = (header.frame_bytes(), self.settings.max_frame);
+        let words = format!(
+            "a frame of {bytes} bytes is over the limit of {limit}: send smaller requests, or raise limits.frame; the connection \
+             is closed"
+        );
+        self.end_with(key, header.api, header.correlation, &Fault::new(ErrorCode::FrameTooLarge, words));
+    }
+
+    #[inline]
+    fn request(&mut self, key: Key, header: FrameHeader, body: &[u8], logs: &mut Logs) -> Handled {
+        let Some(api) = Api::from_number(header.api).filter(|api| *api != Api::Push) else {
+            return self.refuse_api(key, &header);
+        };
+        let request = Request { connection: key, header, api, body };
+        let phase = self.connections.get(key).map(|connection| connection.phase);
+        if (phase == Some(Phase::New)) != (api == Api::Handshake) {
+            return self.refuse_order(&request);
+        }
+        if header.version != PROTOCOL_VERSION && api != Api::Handshake {
+            let words = format!(
+                "version {} of the request is not the version {PROTOCOL_VERSION} that the handshake agreed on",
+                header.version
+            );
+            self.refuse(&request.reply(), &Fault::new(ErrorCode::UnsupportedVersion, words));
+            return Handled::Done;
+        }
+        let handled = match api {
+            Api::Produce => self.produce(&request, logs),
+            Api::DeleteRecords => self.delete_records(&request, logs),
+            _ => self.simple_request(&request, logs),
+        };
+        handled.unwrap_or_else(|fault| {
+            self.refuse(&request.reply(), &fault);
+            Handled::Done
+        })
+    }
+
+    /// Requests that always have room.
+    fn simple_request(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<Handled, Fault> {
+        match request.api {
+            Api::Handshake => self.handshake(request),
+            Api::Ping => self.ping(request),
+            Api::Metadata => self.metadata(request, logs),
+            Api::CreateTopic => self.create_topic(request, logs),
+            Api::AlterTopic => self.alter_topic(request, logs),
+            Api::DeleteTopic => self.delete_topic(request, logs),
+            Api::ListTopics => self.list_topics(request, logs),
+            Api::DescribeTopic => self.describe_topic(request, logs),
+            Api::Fetch => self.fetch(request, logs),
+            Api::Subscribe => self.subscribe(request, logs),
+            Api::Credit => self.credit(request, logs),
+            Api::Unsubscribe => self.unsubscribe(request, logs),
+            Api::ListOffsets => self.list_offsets(request, logs),
+            Api::Produce | Api::DeleteRecords | Api::Push => unreachable!("these were told apart before"),
+        }?;
+        Ok(Handled::Done)
+    }
+
+    fn refuse_api(&mut self, key: Key, header: &FrameHeader) -> Handled {
+        if self.connections.get(key).is_some_and(|connection| connection.phase == Phase::New) {
+            self.end_with(key, header.api, header.correlation, &handshake_first());
+            return Handled::Done;
+        }
+        let words = format!("there is no API {}: this broker may be older than the client", header.api);
+        let fault = Fault::new(ErrorCode::UnknownApi, words);
+        self.write(key, |output| put_fault(output, header.api, header.correlation, &fault));
+        Handled::Done
+    }
+
+    fn refuse_order(&mut self, request: &Request<'_>) -> Handled {
+        if request.api == Api::Handshake {
+            let words = "the handshake was done already: it is the first request of a connection only";
+            self.refuse(&request.reply(), &Fault::new(ErrorCode::HandshakeOrder, words));
+        } else {
+            let (api, correlation) = (request.header.api, request.header.correlation);
+            self.end_with(request.connection, api, correlation, &handshake_first());
+        }
+        Handled::Done
+    }
+
+    /// Something that a connection waited for has ended.
+    #[inline]
+    pub fn outcome(&mut self, waiter: Waiter, outcome: Outcome, logs: &mut Logs) {
+        match (waiter, outcome) {
+            (Waiter::Produce(reply), Outcome::Appended(result)) => self.produced(reply, result),
+            (Waiter::Unacknowledged, Outcome::Appended(result)) => {
+                if let Err(error) = result {
+                    self.produce_failed_silently(error);
+                }
+            }
+            (Waiter::FetchRead { fetch, part }, Outcome::Read(result)) => {
+                self.fetch_read(fetch, part, result, logs);
+            }
+            (Waiter::FetchCount { fetch, part }, Outcome::Read(result)) => {
+                self.fetch_counted(fetch, part, result, logs);
+            }
+            (Waiter::FetchWatch { fetch, part }, Outcome::Advanced) => {
+                self.fetch_advanced(fetch, part, logs);
+            }
+            (Waiter::Subscription(key), Outcome::State(result)) => self.subscribed(key, result, logs),
+            (Waiter::Subscription(key), Outcome::Read(result)) => {
+                self.subscription_read(key, result, logs);
+            }
+            (Waiter::SubscriptionWatch(key), Outcome::Advanced) => self.push(key, logs),
+            (Waiter::Offsets { listing, part }, Outcome::State(result)) => {
+                self.listed_state(listing, part, result);
+            }
+            (Waiter::Offsets { listing, part }, Outcome::Offset(result)) => {
+                self.listed(listing, part, result);
+            }
+            (Waiter::Description { description, part }, Outcome::State(result)) => {
+                self.described(description, part, result);
+            }
+            (Waiter::DeleteRecords(reply), Outcome::Appended(result)) => self.records_deleted(reply, result),
+            (Waiter::Catalog(reply), Outcome::Changed(result)) => self.catalog_changed(reply, result),
+            (waiter, outcome) => debug_assert!(false, "{waiter:?} does not wait for {outcome:?}"),
+        }
+    }
+
+    /// Whether [`resume`](Self::resume) has something to do.
+    pub fn can_resume(&self) -> bool {
+        !self.resumable.is_empty()
+    }
+
+    /// Lets what was blocked go on where there is room now. To be called after outcomes, until it gives `false`.
+    pub fn resume(&mut self, logs: &mut Logs) -> bool {
+        let Some(key) = self.resumable.pop() else { return false };
+        let Some(connection) = self.connections.get_mut(key) else { return true };
+        for blocked in std::mem::take(&mut connection.blocked) {
+            self.unblock(blocked, logs);
+        }
+        true
+    }
+
+    /// Wakes the tasks of connections that have something to do. To be called at the end of every turn.
+    pub fn wake(&mut self, logs: &Logs) {
+        for key in self.dirty.drain(..) {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.dirty = false;
+                connection.wake_writer();
+            }
+        }
+        for (shard, stalled) in (0..).zip(&mut self.stalled) {
+            let mut room = if stalled.is_empty() { 0 } else { logs.room(shard) };
+            while room > 0
+                && let Some((key, bytes)) = stalled.pop_front()
+            {
+                if let Some(connection) = self.connections.get_mut(key) {
+                    room = room.saturating_sub(bytes);
+                    connection.stall = None;
+                    connection.wake_reader();
+                }
+            }
+        }
+    }
+
+    /// Notes that the next request of a connection has to wait for room on shard `shard`.
+    pub(super) fn stall(&mut self, request: &Request<'_>, shard: u16) -> Handled {
+        if let Some(connection) = self.connections.get_mut(request.connection) {
+            connection.stall = Some(Stall::Shard);
+            let bytes = request.header.frame_bytes();
+            self.stalled[usize::from(shard)].push_back((request.connection, bytes));
+        }
+        Handled::Busy
+    }
+
+    /// Ready once a reader that was [stalled](Next::Stalled) may go on.
+    pub fn poll_room(&mut self, key: Key, context: &mut Context<'_>) -> Poll<()> {
+        match self.connections.get_mut(key) {
+            Some(connection) if connection.stall.is_some() && !connection.is_ending() => {
+                connection.reader = Some(context.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Gives a writer what is to be sent, in `output`, which is empty; or says what else is to be done.
+    pub fn poll_output(&mut self, key: Key, output: &mut Output, context: &mut Context<'_>) -> Poll<Send> {
+        let Some(connection) = self.connections.get_mut(key) else { return Poll::Ready(Send::Cut) };
+        match connection.phase {
+            Phase::Cut => return Poll::Ready(Send::Cut),
+            _ if !connection.output.is_empty() => {
+                std::mem::swap(output, &mut connection.output);
+                connection.sending = output.len();
+                return Poll::Ready(Send::Output);
+            }
+            Phase::Ending { .. } if connection.requests == 0 => {
+                return Poll::Ready(if connection.finished { Send::Cut } else { Send::Finish });
+            }
+            _ => {}
+        }
+        connection.writer = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Ready once a connection is cut off.
+    pub fn poll_cut(&mut self, key: Key, context: &mut Context<'_>) -> Poll<()> {
+        match self.connections.get_mut(key) {
+            Some(connection) if connection.phase != Phase::Cut => {
+                connection.writer = Some(context.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// What was given for sending is sent; `output` comes back for further use.
+    pub fn sent(&mut self, key: Key, mut output: Output) {
+        let bytes = output.len();
+        output.clear();
+        if self.spare_outputs.len() < SPARE_OUTPUTS {
+            self.spare_outputs.push(output);
+        }
+        if let Some(connection) = self.connections.get_mut(key) {
+            self.unsent -= bytes;
+            connection.sending = 0;
+            connection.sent_ms = self.now_ms;
+            self.has_room(key);
+        }
+    }
+
+    /// An empty output to begin with.
+    pub fn spare_output(&mut self) -> Output {
+        self.spare_outputs.pop().unwrap_or_default()
+    }
+
+    /// Looks whether something of a connection that waited for room of its own can go on.
+    pub(super) fn has_room(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if !connection.takes_more() {
+            return;
+        }
+        if !connection.blocked.is_empty() {
+            self.resumable.push(key);
+        }
+        if connection.stall == Some(Stall::Own) && connection.in_flight < self.settings.in_flight {
+            connection.stall = None;
+            connection.wake_reader();
+        }
+    }
+
+    /// A request was taken, and is answered later.
+    #[inline]
+    pub(super) fn begin(&mut self, reply: &Reply) {
+        if let Some(connection) = self.connections.get_mut(reply.connection) {
+            connection.in_flight += reply.bytes as usize;
+            connection.requests += 1;
+        }
+    }
+
+    /// A request that was [begun](Self::begin) is being answered.
+    #[inline]
+    pub(super) fn settle(&mut self, reply: &Reply) {
+        let Some(connection) = self.connections.get_mut(reply.connection) else { return };
+        connection.in_flight -= reply.bytes as usize;
+        connection.requests -= 1;
+        if connection.is_ending() && connection.requests == 0 {
+            connection.wake_writer();
+        }
+        if connection.stall.is_some() {
+            self.has_room(reply.connection);
+        }
+    }
+
+    /// Writes an answer.
+    #[inline]
+    pub(super) fn answer<'a>(&mut self, reply: &Reply, body: &impl Message<'a>) {
+        self.write(reply.connection, |output| {
+            put_frame(output.copied(), reply.api, reply.correlation, 0, body);
+        });
+    }
+
+    /// Writes an answer that says what is wrong.
+    pub(super) fn refuse(&mut self, reply: &Reply, fault: &Fault) {
+        self.write(reply.connection, |output| put_fault(output, reply.api as u8, reply.correlation, fault));
+    }
+
+    /// Has something sent on a connection, unless it is gone.
+    #[inline]
+    pub(super) fn write(&mut self, key: Key, write: impl FnOnce(&mut Output)) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.phase == Phase::Cut {
+            return;
+        }
+        if !connection.output.has_capacity()
+            && let Some(spare) = self.spare_outputs.pop()
+        {
+            connection.output = spare;
+        }
+        let before = connection.output.len();
+        write(&mut connection.output);
+        self.unsent += connection.output.len() - before;
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(key);
+        }
+    }
+
+    /// So many bytes may be read at once, where `wanted` are asked for.
+    pub(super) fn read_size(&self, wanted: usize) -> usize {
+        if self.unsent < UNSENT_LIMIT { wanted } else { wanted.min(SMALL_READ) }
+    }
+
+    /// Tells a client what is wrong, and closes the connection after that.
+    fn end_with(&mut self, key: Key, api: u8, correlation: u32, fault: &Fault) {
+        if let Some(connection) = self.connections.get(key) {
+            tracing::debug!(peer = connection.peer, error = %fault.message, "closing a connection");
+        }
+        self.write(key, |output| put_fault(output, api, correlation, fault));
+        self.end(key, LINGER_MS);
+    }
+
+    /// Takes no more requests from a connection; what it is owed is sent within `after_ms`.
+    fn end(&mut self, key: Key, after_ms: u64) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.is_ending() {
+            return;
+        }
+        connection.phase = Phase::Ending { deadline_ms: self.now_ms + after_ms };
+        connection.stall = None;
+        connection.wake_reader();
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(key);
+        }
+    }
+
+    /// The client sends no more. What it is owed is still sent.
+    pub fn finished(&mut self, key: Key, logs: &mut Logs) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.finished = true;
+        if connection.is_ending() {
+            self.cut(key);
+        } else {
+            self.end_subscriptions(key, logs);
+            self.end_waits(key, logs);
+            self.end(key, LAST_ANSWERS_MS);
+        }
+    }
+
+    /// Cuts a connection off: its tasks end.
+    pub fn cut(&mut self, key: Key) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.phase = Phase::Cut;
+            connection.wake_reader();
+            connection.wake_writer();
+        }
+    }
+
+    /// Whether a connection is cut off or gone.
+    pub fn is_cut(&self, key: Key) -> bool {
+        self.connections.get(key).is_none_or(|connection| connection.phase == Phase::Cut)
+    }
+
+    /// Forgets a connection, at the end of its writer.
+    pub fn close(&mut self, key: Key, logs: &mut Logs) {
+        self.end_subscriptions(key, logs);
+        self.forget_fetches(key, logs);
+        if let Some(connection) = self.connections.remove(key) {
+            tracing::debug!(shard = self.settings.shard, peer = connection.peer, "disconnected");
+            self.unsent -= connection.unsent();
+        }
+    }
+
+    /// Notes the time, in milliseconds of the monotonic clock.
+    pub fn set_now(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+    }
+
+    /// When something is due, if nothing happens before; milliseconds of the monotonic clock.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.deadlines.peek().map(|Reverse((deadline_ms, _))| *deadline_ms)
+    }
+
+    /// Does what is due: fetches that have waited long enough, connections that were silent for too long.
+    pub fn tick(&mut self, logs: &mut Logs) {
+        while let Some(Reverse((deadline_ms, key))) = self.deadlines.peek().copied()
+            && deadline_ms <= self.now_ms
+        {
+            self.deadlines.pop();
+            self.fetch_timed_out(key, deadline_ms, logs);
+        }
+        self.forget_old_deadlines();
+        if self.now_ms >= self.inspected_ms + INSPECTION_MS {
+            self.inspected_ms = self.now_ms;
+            self.inspect();
+        }
+    }
+
+    fn inspect(&mut self) {
+        let now = self.now_ms;
+        let (idle, handshake) = (self.settings.idle_timeout_ms, self.settings.handshake_timeout_ms);
+        let due = |connection: &Connection| match connection.phase {
+            Phase::New => now >= connection.heard_ms + handshake,
+            Phase::Open if connection.unsent() > 0 => {
+                now >= connection.sent_ms.max(connection.heard_ms) + idle
+            }
+            Phase::Open => !connection.waits() && now >= connection.heard_ms + idle,
+            Phase::Ending { deadline_ms } => now >= deadline_ms,
+            Phase::Cut => false,
+        };
+        let due: Vec<Key> =
+            self.connections.iter().filter(|(_, connection)| due(connection)).map(|(key, _)| key).collect();
+        for key in due {
+            let Some(connection) = self.connections.get(key) else { continue };
+            let words = match connection.phase {
+                Phase::New => format!("no handshake came within {handshake} ms: the connection is closed"),
+                Phase::Open if connection.unsent() == 0 => {
+                    format!("nothing came for {idle} ms: the connection is closed; send a ping to keep one")
+                }
+                // It does not take what it is sent, so there is no use in sending more.
+                _ => {
+                    self.cut(key);
+                    continue;
+                }
+            };
+            self.end_with(key, 0, 0, &Fault::new(ErrorCode::IdleTimeout, words));
+        }
+    }
+
+    /// The broker is going down: what waits is answered, new work is refused.
+    pub fn drain(&mut self, logs: &mut Logs) {
+        self.draining = true;
+        let keys: Vec<Key> = self.connections.keys().collect();
+        for key in keys {
+            self.shut_subscriptions(key, logs);
+            self.end_waits(key, logs);
+        }
+    }
+
+    /// Whether every request is answered and every answer sent.
+    pub fn is_drained(&self) -> bool {
+        let settled = |connection: &Connection| connection.requests == 0 && connection.unsent() == 0;
+        self.connections.iter().all(|(_, connection)| settled(connection))
+    }
+
+    /// Whether there are no connections.
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// Cuts all connections off.
+    pub fn cut_all(&mut self) {
+        let keys: Vec<Key> = self.connections.keys().collect();
+        keys.into_iter().for_each(|key| self.cut(key));
+    }
+}
+
+fn handshake_first() -> Fault {
+    Fault::new(
+        ErrorCode::HandshakeOrder,
+        "the first request of a connection must be a handshake: the connection is closed",
+    )
+}
+
+/// Writes an answer whose code is that of `fault`. The API is a number, as it may be an unknown one.
+pub(super) fn put_fault(output: &mut Output, api: u8, correlation: u32, fault: &Fault) {
+    let mut body = Vec::new();
+    ErrorBody { message: &fault.message }.encode(&mut Writer::new(&mut body));
+    let header = FrameHeader {
+        body: body.len(),
+        correlation,
+        api,
+        version: PROTOCOL_VERSION,
+        code: fault.code as u16,
+    };
+    output.copied().extend_from_slice(&header.to_bytes());
+    output.copied().extend_from_slice(&body);
+}

@@ -1,0 +1,153 @@
+//! Topics: create, alter, delete, list, describe.
+
+use std::sync::Arc;
+
+use ringmail_shards::api::{Answer, LogState, ReadError};
+use ringmail_wire::protocol::{
+    AlterTopicRequest, Api, ConfigEntry, ConfigSource, CreateTopicRequest, DeleteTopicRequest,
+    DescribeTopicRequest, DescribeTopicResponse, DescribedPartition, ListTopicsRequest, ListTopicsResponse,
+    ListedTopic, Message, TopicCreated,
+};
+
+use super::error::Fault;
+use super::sessions::{Request, Sessions};
+use super::waiter::{Reply, Waiter};
+use crate::node::catalog::plan::Command;
+use crate::node::catalog::{CatalogError, Change, ConfigKey, Topic};
+use crate::node::logs::{Caller, Logs};
+use crate::node::slab::Key;
+
+/// A description whose partitions' states come one by one.
+#[derive(Debug)]
+pub(super) struct Description {
+    reply: Reply,
+    topic: Topic,
+    partitions: Vec<DescribedPartition>,
+    /// Partitions whose state is not known yet.
+    outstanding: usize,
+}
+
+impl Sessions {
+    pub(super) fn create_topic(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
+        let CreateTopicRequest { partitions, name, config } = CreateTopicRequest::from_body(request.body)?;
+        let command = Command::Create { name: name.to_owned(), partitions, config: owned(&config) };
+        self.change_catalog(request, command, logs)
+    }
+
+    pub(super) fn alter_topic(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
+        let AlterTopicRequest { partitions, name, config } = AlterTopicRequest::from_body(request.body)?;
+        let command = Command::Alter { name: name.to_owned(), partitions, config: owned(&config) };
+        self.change_catalog(request, command, logs)
+    }
+
+    pub(super) fn delete_topic(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
+        let DeleteTopicRequest { name } = DeleteTopicRequest::from_body(request.body)?;
+        self.change_catalog(request, Command::Delete { name: name.to_owned() }, logs)
+    }
+
+    fn change_catalog(
+        &mut self,
+        request: &Request<'_>,
+        command: Command,
+        logs: &mut Logs,
+    ) -> Result<(), Fault> {
+        if self.draining {
+            return Err(Fault::shutting_down());
+        }
+        let reply = request.reply();
+        self.begin(&reply);
+        logs.change_catalog(command, Caller::Native(Waiter::Catalog(reply)));
+        Ok(())
+    }
+
+    pub(super) fn catalog_changed(&mut self, reply: Reply, result: Result<Arc<Change>, CatalogError>) {
+        self.settle(&reply);
+        match result.as_deref() {
+            Ok(Change::Created { topic, .. }) if reply.api == Api::CreateTopic => {
+                let partitions = topic.partitions.len() as u32;
+                self.answer(&reply, &TopicCreated { id: topic.id, partitions });
+            }
+            Ok(_) => self.answer(&reply, &()),
+            Err(error) => self.refuse(&reply, &error.clone().into()),
+        }
+    }
+
+    pub(super) fn list_topics(&mut self, request: &Request<'_>, logs: &Logs) -> Result<(), Fault> {
+        ListTopicsRequest::from_body(request.body)?;
+        let listed =
+            |(name, topic): (_, &Topic)| ListedTopic { name, partitions: topic.partitions.len() as u32 };
+        let topics = logs.catalog().topics().map(listed).collect();
+        self.answer(&request.reply(), &ListTopicsResponse { topics });
+        Ok(())
+    }
+
+    pub(super) fn describe_topic(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
+        let DescribeTopicRequest { name } = DescribeTopicRequest::from_body(request.body)?;
+        let topic = logs.catalog().topic(name).cloned();
+        let topic = topic.ok_or_else(|| CatalogError::Unknown(name.to_owned()))?;
+        let reply = request.reply();
+        self.begin(&reply);
+        let logs_of_topic: Vec<_> = topic.partitions.iter().map(|partition| partition.log).collect();
+        let outstanding = logs_of_topic.len();
+        let description =
+            Description { reply, topic, partitions: Vec::with_capacity(outstanding), outstanding };
+        let key = self.descriptions.insert(description.with_blank_partitions());
+        for (part, log) in (0..).zip(logs_of_topic) {
+            let caller = Caller::Native(Waiter::Description { description: key, part });
+            if let Answer::Now(result) = logs.state(log, caller) {
+                self.described(key, part, result);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn described(&mut self, key: Key, part: u32, result: Result<LogState, ReadError>) {
+        let Some(description) = self.descriptions.get_mut(key) else { return };
+        // A partition that was deleted meanwhile stays blank.
+        if let Ok(state) = result {
+            let partition = &mut description.partitions[part as usize];
+            partition.log_start = state.log_start;
+            partition.high_watermark = state.high_watermark;
+            partition.bytes = state.bytes;
+        }
+        description.outstanding -= 1;
+        if description.outstanding == 0
+            && let Some(description) = self.descriptions.remove(key)
+        {
+            self.settle(&description.reply);
+            self.answer_description(description);
+        }
+    }
+
+    fn answer_description(&mut self, description: Description) {
+        let Description { reply, topic, partitions, .. } = description;
+        let values = ConfigKey::ALL.map(|key| (key, topic.config.value(key)));
+        let entry = |(key, value): &'_ (ConfigKey, String)| {
+            let source =
+                if topic.config.own.contains(key) { ConfigSource::Topic } else { ConfigSource::Default };
+            (key.name(), value.clone(), source)
+        };
+        let entries = values.each_ref().map(entry);
+        let config =
+            entries.iter().map(|(key, value, source)| (ConfigEntry { key, value }, *source)).collect();
+        self.answer(&reply, &DescribeTopicResponse { id: topic.id, config, partitions });
+    }
+}
+
+impl Description {
+    fn with_blank_partitions(mut self) -> Self {
+        let blank = |partition: &crate::node::catalog::Partition| DescribedPartition {
+            log: partition.log,
+            shard: partition.shard,
+            log_start: 0,
+            high_watermark: 0,
+            bytes: 0,
+        };
+        self.partitions = self.topic.partitions.iter().map(blank).collect();
+        self
+    }
+}
+
+fn owned(config: &[ConfigEntry<'_>]) -> Vec<(String, String)> {
+    config.iter().map(|entry| (entry.key.to_owned(), entry.value.to_owned())).collect()
+}

@@ -1,0 +1,360 @@
+//! All logs of the broker, as one shard sees them: its own through its engine, those of other shards through messages.
+//!
+//! Whoever calls does not see the difference. What ends later comes out of [`Logs::next_outcome`], with the [`Caller`] that
+//! was given along. Nothing here waits, and nothing is dropped: where there is no room, an append is refused as
+//! [`Refusal::Busy`] before anything was done, and the caller tries again once there is [`Logs::room`].
+
+mod catalog;
+mod link;
+mod peer;
+mod watch;
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use ringmail_shards::api::{Answer, AppendError, Event, LogState, ReadData, ReadError, Token};
+use ringmail_shards::shard::Shard as Engine;
+use ringmail_wire::protocol::{Acks, LogId};
+
+use self::link::Link;
+use self::peer::Held;
+pub use self::watch::Watcher;
+use self::watch::Watches;
+use super::catalog::plan::Command;
+use super::catalog::{Catalog, ShardId};
+use super::message::{Message, Outcome, Question};
+use super::slab::{Key, Slab};
+use crate::native::Waiter;
+
+/// Bytes that a question counts for, beside its batch, while it waits for its answer.
+const QUESTION_BYTES: usize = 256;
+
+/// Who is told how something ended.
+#[derive(Debug, Clone, Copy)]
+pub enum Caller {
+    /// A connection of the native protocol.
+    Native(Waiter),
+    /// Another shard.
+    Peer {
+        /// Which.
+        shard: ShardId,
+        /// Its number for the question.
+        request: u64,
+    },
+    /// The keeper of the catalog.
+    Keeper,
+}
+
+/// Why an append was not begun.
+#[derive(Debug)]
+pub enum Refusal {
+    /// This shard, which owns the log, has too much to do; nothing is wrong with the request.
+    Busy(ShardId),
+    /// It can never be done, or not now.
+    Error(AppendError),
+}
+
+/// A question that another shard has not answered yet.
+#[derive(Debug)]
+struct Asked {
+    caller: Caller,
+    shard: ShardId,
+    bytes: usize,
+}
+
+/// The logs.
+#[derive(Debug)]
+pub struct Logs {
+    shard: ShardId,
+    engine: Engine,
+    catalog: Catalog,
+    /// Who waits for the engine; the key is the token.
+    waiting: Slab<Caller>,
+    /// What waits for other shards; the key is the number of the question.
+    asked: Slab<Asked>,
+    watches: Watches,
+    links: Vec<Link>,
+    /// Appends of other shards that came while there was no room.
+    held: VecDeque<Held>,
+    /// What has ended and is not the engine's to tell.
+    ended: VecDeque<(Caller, Outcome)>,
+    /// Bytes that the engine may have pending before appends are put off.
+    pending_limit: usize,
+    /// Changes of the catalog that are wanted, for the keeper on shard 0.
+    commands: VecDeque<(Command, Caller)>,
+    /// Deleted logs of this shard that shard 0 does not know to be gone.
+    dropping: Vec<LogId>,
+    /// Whether a deletion may not have been stored: the engine had no room, or takes no more writes.
+    drops_uncertain: bool,
+}
+
+impl Logs {
+    /// The logs as shard `shard` of `shards` sees them. `engine` has recovered.
+    pub fn new(shard: ShardId, shards: ShardId, engine: Engine, in_flight_limit: usize) -> Self {
+        Self {
+            shard,
+            engine,
+            catalog: Catalog::default(),
+            waiting: Slab::default(),
+            asked: Slab::default(),
+            watches: Watches::default(),
+            links: (0..shards).map(|_| Link::new(in_flight_limit / usize::from(shards))).collect(),
+            held: VecDeque::new(),
+            ended: VecDeque::new(),
+            pending_limit: in_flight_limit / 2,
+            commands: VecDeque::new(),
+            dropping: Vec::new(),
+            drops_uncertain: false,
+        }
+    }
+
+    /// The number of this shard.
+    pub fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> ShardId {
+        self.links.len() as ShardId
+    }
+
+    /// The engine, for whoever drives its disk and its time.
+    pub fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// The shard that owns a log.
+    #[inline]
+    fn owner(&self, log: LogId) -> Option<ShardId> {
+        self.catalog.owner(log)
+    }
+
+    /// About how many bytes may be appended to logs of `shard` now.
+    #[inline]
+    pub fn room(&self, shard: ShardId) -> usize {
+        if shard == self.shard {
+            self.pending_limit.saturating_sub(self.engine.pending_bytes())
+        } else {
+            self.links[usize::from(shard)].room()
+        }
+    }
+
+    /// Begins to append a batch; the bytes are copied. Without acknowledgement the caller may not be told of success.
+    ///
+    /// # Errors
+    /// If the append was not begun; the caller is not told again.
+    #[inline]
+    pub fn append(&mut self, log: LogId, batch: &[u8], acks: Acks, caller: Caller) -> Result<(), Refusal> {
+        let owner = self.owner(log).ok_or(Refusal::Error(AppendError::UnknownLog(log)))?;
+        if self.room(owner) == 0 {
+            return Err(Refusal::Busy(owner));
+        }
+        if owner == self.shard {
+            return self.append_here(log, batch, acks, caller).map_err(Refusal::Error);
+        }
+        let batch = Bytes::copy_from_slice(batch);
+        let bytes = batch.len();
+        self.ask(owner, Question::Append { log, batch, acks }, bytes, caller);
+        Ok(())
+    }
+
+    #[inline]
+    fn append_here(
+        &mut self,
+        log: LogId,
+        batch: &[u8],
+        acks: Acks,
+        caller: Caller,
+    ) -> Result<(), AppendError> {
+        if acks == Acks::None {
+            return self.engine.append(log, batch, acks, Token(u64::MAX)).map(drop);
+        }
+        let key = self.waiting.insert(caller);
+        let begun = self.engine.append(log, batch, acks, Token(key.to_u64()));
+        if begun.is_err() {
+            self.waiting.remove(key);
+        }
+        begun.map(drop)
+    }
+
+    /// Begins to move the start of a log.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn delete_records(&mut self, log: LogId, before: u64, caller: Caller) -> Result<(), Refusal> {
+        let owner = self.owner(log).ok_or(Refusal::Error(AppendError::UnknownLog(log)))?;
+        if self.room(owner) == 0 {
+            return Err(Refusal::Busy(owner));
+        }
+        if owner == self.shard {
+            return self.delete_records_here(log, before, caller).map_err(Refusal::Error);
+        }
+        self.ask(owner, Question::DeleteRecords { log, before }, 0, caller);
+        Ok(())
+    }
+
+    fn delete_records_here(&mut self, log: LogId, before: u64, caller: Caller) -> Result<(), AppendError> {
+        let key = self.waiting.insert(caller);
+        let begun = self.engine.delete_records(log, before, Token(key.to_u64()));
+        if begun.is_err() {
+            self.waiting.remove(key);
+        }
+        begun.map(drop)
+    }
+
+    /// Reads batches from the one that holds `offset`: up to `max_bytes` of them, at least one, none at the high watermark.
+    ///
+    /// With `waiting` the caller goes on to [`watch`](Self::watch) if there is nothing; then what the owner is going to say of
+    /// its own accord is not asked for.
+    pub fn read(
+        &mut self,
+        log: LogId,
+        offset: u64,
+        max_bytes: usize,
+        waiting: bool,
+        caller: Caller,
+    ) -> Answer<ReadData> {
+        match self.owner(log) {
+            None => Answer::Now(Err(ReadError::UnknownLog(log))),
+            Some(owner) if owner == self.shard => {
+                self.wait_for(caller, |engine, token| engine.read(log, offset, max_bytes, token))
+            }
+            Some(owner) => {
+                if waiting && let Some(state) = self.watches.known_to_end_at(log, offset) {
+                    let data = ReadData { pieces: Vec::new(), bytes: 0, next_offset: offset, state };
+                    return Answer::Now(Ok(data));
+                }
+                self.ask(owner, Question::Read { log, offset, max_bytes }, 0, caller);
+                Answer::Later
+            }
+        }
+    }
+
+    /// Searches the first offset of a record with this timestamp (milliseconds since the Unix epoch) or a later one.
+    pub fn offset_for_time(&mut self, log: LogId, timestamp: i64, caller: Caller) -> Answer<u64> {
+        match self.owner(log) {
+            None => Answer::Now(Err(ReadError::UnknownLog(log))),
+            Some(owner) if owner == self.shard => {
+                self.wait_for(caller, |engine, token| engine.offset_for_time(log, timestamp, token))
+            }
+            Some(owner) => {
+                self.ask(owner, Question::OffsetForTime { log, timestamp }, 0, caller);
+                Answer::Later
+            }
+        }
+    }
+
+    /// Where a log stands.
+    pub fn state(&mut self, log: LogId, caller: Caller) -> Answer<LogState> {
+        match self.owner(log) {
+            None => Answer::Now(Err(ReadError::UnknownLog(log))),
+            Some(owner) if owner == self.shard => Answer::Now(self.state_here(log)),
+            Some(owner) => {
+                self.ask(owner, Question::State { log }, 0, caller);
+                Answer::Later
+            }
+        }
+    }
+
+    fn state_here(&self, log: LogId) -> Result<LogState, ReadError> {
+        self.engine.log_state(log).ok_or(ReadError::UnknownLog(log))
+    }
+
+    fn wait_for<T>(
+        &mut self,
+        caller: Caller,
+        begin: impl FnOnce(&mut Engine, Token) -> Answer<T>,
+    ) -> Answer<T> {
+        let key = self.waiting.insert(caller);
+        let answer = begin(&mut self.engine, Token(key.to_u64()));
+        if let Answer::Now(_) = answer {
+            self.waiting.remove(key);
+        }
+        answer
+    }
+
+    fn ask(&mut self, shard: ShardId, question: Question, bytes: usize, caller: Caller) {
+        self.ask_with(shard, bytes, caller, |request| Message::Ask { request, question });
+    }
+
+    fn ask_for_change(&mut self, command: Command, caller: Caller) {
+        self.ask_with(0, 0, caller, |request| Message::Change { request, command });
+    }
+
+    fn ask_with(
+        &mut self,
+        shard: ShardId,
+        bytes: usize,
+        caller: Caller,
+        message: impl FnOnce(u64) -> Message,
+    ) {
+        let bytes = bytes + QUESTION_BYTES;
+        let request = self.asked.insert(Asked { caller, shard, bytes }).to_u64();
+        self.links[usize::from(shard)].ask(message(request), bytes);
+    }
+
+    /// Something that has ended, with whom to tell. To be called until there is no more, after anything was put in.
+    #[inline]
+    pub fn next_outcome(&mut self) -> Option<(Caller, Outcome)> {
+        loop {
+            let (caller, outcome) = match self.ended.pop_front() {
+                Some(ended) => ended,
+                None => self.next_of_engine()?,
+            };
+            match caller {
+                Caller::Peer { shard, request } => self.answer(shard, request, outcome),
+                caller => return Some((caller, outcome)),
+            }
+        }
+    }
+
+    fn next_of_engine(&mut self) -> Option<(Caller, Outcome)> {
+        loop {
+            let (token, outcome) = match self.engine.next_event()? {
+                Event::Appended { token, base_offset } => (token, Outcome::Appended(Ok(base_offset))),
+                Event::AppendFailed { token, error } => (token, Outcome::Appended(Err(error))),
+                Event::Read { token, result } => (token, Outcome::Read(result)),
+                Event::OffsetFound { token, result } => (token, Outcome::Offset(result)),
+                Event::Advanced { log } => {
+                    self.advanced(log);
+                    if let Some(ended) = self.ended.pop_front() {
+                        return Some(ended);
+                    }
+                    continue;
+                }
+                event => {
+                    self.report(&event);
+                    continue;
+                }
+            };
+            if let Some(caller) = self.waiting.remove(Key::from_u64(token.0)) {
+                return Some((caller, outcome));
+            }
+        }
+    }
+
+    /// Tells the operator what the engine says of its disk.
+    fn report(&mut self, event: &Event) {
+        let shard = self.shard;
+        self.drops_uncertain |= matches!(event, Event::Fenced { .. } | Event::Full(true));
+        match event {
+            Event::Fenced { reason } => tracing::error!(
+                shard,
+                reason,
+                "the log of this shard takes no more writes, and nothing that waited was confirmed; reads go on: check the disk, \
+                 then restart the broker"
+            ),
+            Event::Damage(damage) => tracing::error!(
+                shard,
+                %damage,
+                "stored bytes are damaged; reads of this range fail, everything else is served: restore it from a backup if you can"
+            ),
+            Event::Full(true) => tracing::error!(
+                shard,
+                "the disk is full: writes are refused, reads go on; free space or lower retention, and writes resume by themselves"
+            ),
+            Event::Full(false) => tracing::info!(shard, "the disk has room again: writes go on"),
+            _ => {}
+        }
+    }
+}
