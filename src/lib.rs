@@ -4,4 +4,6 @@ pub mod cli;
 pub mod config;
 pub mod doctor;
 pub mod logging;
+pub mod native;
+pub mod node;
 pub mod runtime;
