@@ -2,7 +2,8 @@
 
 use crate::damage::Damage;
 use crate::format::entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind, PayloadCodec};
-use crate::reads::Piece;
+use crate::format::frame::{FoundEntry, resume};
+use crate::reads::{Piece, PlannedRun};
 use bytes::{Bytes, BytesMut};
 use ringmail_wire::batch::Batch;
 
@@ -87,46 +88,78 @@ pub(crate) fn walk(
 ) -> Result<(), Damage> {
     let mut next = limits.from;
     for piece in pieces {
-        let data = piece.data.as_ref().expect("a read is assembled once all its pieces are there");
         for run in &piece.runs {
-            let mut at = (run.position - piece.position) as usize;
-            let end = at + run.bytes as usize;
-            let broken = |at: usize, reason: String| Damage {
-                file: piece.file,
-                segment: Some(piece.segment),
-                position: piece.position + at as u64,
-                bytes: (end - at) as u64,
-                reason,
-            };
-            while at < end {
-                let bytes =
-                    data.get(at..end).ok_or_else(|| broken(at, "the file ends before the entry".into()))?;
-                let entry = EntryHeader::parse(bytes).map_err(|e| broken(at, e.to_string()))?;
-                // Between the entries of a run others may stand, of other logs or of other parts of this one.
-                let of_run = entry.kind == EntryKind::Records
-                    && entry.log == limits.log
-                    && entry.base_offset < run.end.min(limits.until);
-                if of_run && entry.end_offset() > next {
-                    if entry.base_offset > next {
-                        return Err(broken(at, format!("offset {next} is missing")));
-                    }
-                    if piece.from_disk {
-                        entry.payload(bytes).map_err(|e| broken(at, e.to_string()))?;
-                    }
-                    if !each(&entry, data, at) {
-                        return Ok(());
-                    }
-                    next = entry.end_offset();
-                }
-                at += entry.entry_bytes();
-            }
-            if next < run.end.min(limits.until) {
-                return Err(broken(
-                    (run.position - piece.position) as usize,
-                    format!("offset {next} is missing"),
-                ));
+            match walk_run(piece, run, limits, next, &mut each)? {
+                Some(after) => next = after,
+                None => return Ok(()),
             }
         }
     }
     Ok(())
+}
+
+/// Goes through one run, from offset `next` on; gives the offset after it, or `None` if `each` wants no more.
+fn walk_run(
+    piece: &Piece,
+    run: &PlannedRun,
+    limits: Limits,
+    mut next: u64,
+    each: &mut impl FnMut(&EntryHeader, &Bytes, usize) -> bool,
+) -> Result<Option<u64>, Damage> {
+    let data = piece.data.as_ref().expect("a read is assembled once all its pieces are there");
+    let start = (run.position - piece.position) as usize;
+    let end = start + run.bytes as usize;
+    let until = run.end.min(limits.until);
+    let broken = |at: usize, reason: String| Damage {
+        file: piece.file,
+        segment: Some(piece.segment),
+        position: piece.position + at as u64,
+        bytes: (end - at) as u64,
+        reason,
+    };
+    let bytes = data.get(..end).ok_or_else(|| broken(start, "the file ends before the entry".into()))?;
+    let mut at = start;
+    while at < end {
+        let entry = match EntryHeader::parse(&bytes[at..]) {
+            Ok(entry) => entry,
+            Err(error) => {
+                let wanted = |found: &[FoundEntry]| holds_rest(found, limits.log, run.first, next, run.end);
+                at = resume(bytes, at, wanted).ok_or_else(|| broken(at, error.to_string()))?;
+                continue;
+            }
+        };
+        // Between the entries of a run others may stand, of other logs or of other parts of this one.
+        let of_run = is_of(&entry, limits.log) && entry.base_offset < until;
+        if of_run && entry.end_offset() > next {
+            if entry.base_offset > next {
+                return Err(broken(at, format!("offset {next} is missing")));
+            }
+            if piece.from_disk {
+                entry.payload(&bytes[at..]).map_err(|e| broken(at, e.to_string()))?;
+            }
+            if !each(&entry, data, at) {
+                return Ok(None);
+            }
+            next = entry.end_offset();
+        }
+        at += entry.entry_bytes();
+    }
+    if next < until {
+        return Err(broken(start, format!("offset {next} is missing")));
+    }
+    Ok(Some(next))
+}
+
+fn is_of(entry: &EntryHeader, log: u64) -> bool {
+    entry.kind == EntryKind::Records && entry.log == log
+}
+
+/// Whether the entries of `log` among those found behind a broken one are all that a run holds from offset `next` on,
+/// without a gap: what was broken is then of no concern.
+fn holds_rest(found: &[FoundEntry], log: u64, first: u64, next: u64, end: u64) -> bool {
+    let of_run = |e: &&EntryHeader| is_of(e, log) && (first..end).contains(&e.base_offset);
+    let mut entries = found.iter().map(|(entry, _)| entry).filter(of_run);
+    let Some(head) = entries.next() else { return next >= end };
+    let last = entries.try_fold(head.end_offset(), |at, e| (e.base_offset == at).then_some(e.end_offset()));
+    head.base_offset <= next && last == Some(end)
 }

@@ -6,7 +6,7 @@
 
 use crate::api::{AppendError, Event, LogId, Token};
 use crate::format::align_up;
-use crate::format::entry::{EntryHeader, MAX_UNSUMMED, chain_crc};
+use crate::format::entry::{EntryHeader, EntryKind, MAX_UNSUMMED, chain_crc};
 use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader};
 use crate::index::Place;
 use crate::io::{BLOCK_BYTES, IoError, IoId, IoOp};
@@ -181,7 +181,10 @@ impl Shard {
         payload: &[u8],
         sync: bool,
     ) -> Result<Place, AppendError> {
-        self.open_frame(header.entry_bytes())?;
+        if let Some(reason) = &self.commit.fenced {
+            return Err(AppendError::Fenced(reason.clone()));
+        }
+        self.open_frame(header)?;
         let filling = self.commit.filling.as_mut().expect("open_frame() left one");
         let at = filling.buffer.len();
         let (unsummed, summed) = payload.split_at(header.codec.unsummed());
@@ -217,15 +220,17 @@ impl Shard {
         }
     }
 
-    /// Makes sure that the current frame has room for an entry of `bytes`.
-    fn open_frame(&mut self, bytes: usize) -> Result<(), AppendError> {
+    /// Makes sure that the current frame has room for an entry.
+    fn open_frame(&mut self, entry: &EntryHeader) -> Result<(), AppendError> {
+        let bytes = entry.entry_bytes();
         if let Some(filling) = &self.commit.filling {
             if filling.buffer.len() + bytes <= filling.limit {
                 return Ok(());
             }
             self.close_frame();
         }
-        let room = self.segment_for(align_up(FRAME_HEADER_BYTES + bytes, BLOCK_BYTES))?;
+        let frees_space = entry.kind != EntryKind::Records || entry.is_relocated();
+        let room = self.segment_for(align_up(FRAME_HEADER_BYTES + bytes, BLOCK_BYTES), frees_space)?;
         let (segment, position, first) = room;
         let lead = if first { BLOCK_BYTES } else { 0 };
         let least = lead + align_up(FRAME_HEADER_BYTES + bytes, BLOCK_BYTES);
@@ -383,6 +388,10 @@ impl Shard {
 
     /// Tells those who waited for what is now written or durable.
     fn advance(&mut self) {
+        if self.commit.fenced.is_some() {
+            // A later sync that succeeds says nothing of what the failed one was to make durable.
+            return;
+        }
         let written = self
             .commit
             .flying

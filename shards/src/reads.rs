@@ -169,15 +169,20 @@ impl Shard {
     /// the high watermark if there is none.
     pub fn offset_for_time(&mut self, log: LogId, timestamp: i64, token: Token) -> Answer<u64> {
         let Some(state) = self.logs.get(&log) else { return Answer::Now(Err(ReadError::UnknownLog(log))) };
-        let (start, until) = (state.start, state.high_watermark);
-        let extent = state.extents.iter().find(|e| e.end > start && e.max_timestamp >= timestamp);
-        let Some(offset) = extent.map(|e| e.from.max(start)).filter(|&o| o < until) else {
+        self.search_from(log, state.start, timestamp, token)
+    }
+
+    /// Searches by time from `from` on.
+    fn search_from(&mut self, log: LogId, from: u64, timestamp: i64, token: Token) -> Answer<u64> {
+        let Some(state) = self.logs.get(&log) else { return Answer::Now(Err(ReadError::UnknownLog(log))) };
+        let (from, until) = (from.max(state.start), state.high_watermark);
+        let extent = state.extents.iter().find(|e| e.end > from && e.max_timestamp >= timestamp);
+        let Some(offset) = extent.map(|e| e.from.max(from)).filter(|&o| o < until) else {
             return Answer::Now(Ok(until));
         };
         match self.start_read(log, offset, until, 0, Want::Time(timestamp, token)) {
-            Started::Done(Err(error)) => Answer::Now(Err(error)),
-            // Searches always end by an event.
-            Started::Done(Ok(_)) | Started::UnderWay(..) => Answer::Later,
+            Started::Done(result) => Answer::Now(result.map(|data| data.next_offset)),
+            Started::UnderWay(..) => Answer::Later,
         }
     }
 
@@ -288,7 +293,7 @@ impl Shard {
             };
             planner.take(read, extent, segment.file, runs);
         }
-        if planner.pieces.is_empty() {
+        if planner.pieces.is_empty() && planner.next == read.offset {
             return Ok(Plan::Damaged(read.offset, "the segment that held them is damaged"));
         }
         Ok(Plan::Pieces(planner.pieces, planner.next))
@@ -347,10 +352,11 @@ impl Shard {
         let runs = match data {
             Err(error) => Err(ReadError::Io(error.to_string())),
             Ok(data) => {
-                data.get(skip..skip + bytes).and_then(parse_section).ok_or_else(|| ReadError::Damaged {
-                    offset: 0,
-                    reason: format!("the footer of segment {} is damaged", key.0),
-                })
+                let footer_at = self.segments.get(key.0).map_or(0, |s| s.footer_at);
+                data.get(skip..skip + bytes)
+                    .and_then(parse_section)
+                    .filter(|runs| runs.iter().all(|run| run.end() <= footer_at))
+                    .ok_or_else(|| self.section_damaged(key, bytes))
             }
         };
         match runs {
@@ -378,6 +384,16 @@ impl Shard {
                 }
             }
         }
+    }
+
+    fn section_damaged(&mut self, (segment, at): SectionKey, bytes: usize) -> ReadError {
+        let reason = format!("the footer of segment {segment} is damaged");
+        let place = self.segments.get(segment).and_then(|s| Some((s.file?, s.footer_at + u64::from(at))));
+        if let Some((file, position)) = place {
+            let (segment, bytes, reason) = (Some(segment), bytes as u64, reason.clone());
+            self.report_damage(Damage { file, segment, position, bytes, reason });
+        }
+        ReadError::Damaged { offset: 0, reason }
     }
 
     /// Plans a read again that waited for a section; gives where the next one would begin.
@@ -416,8 +432,9 @@ impl Shard {
         }
         match read.want {
             Want::Time(timestamp, token) => {
-                let result = self.find_time(&read, timestamp);
-                self.events.push_back(Event::OffsetFound { token, result });
+                if let Answer::Now(result) = self.find_time(&read, timestamp, token) {
+                    self.events.push_back(Event::OffsetFound { token, result });
+                }
             }
             Want::Clean => self.clean_read(read),
             Want::Batches(_) | Want::Ahead => {
@@ -464,25 +481,26 @@ impl Shard {
 
     /// Reports a place of damage, once.
     pub(crate) fn report_damage(&mut self, damage: Damage) {
-        let fresh = self.reads.reported.insert((damage.file, damage.position));
-        if fresh && self.reads.reported.len() <= DAMAGE_REMEMBERED {
+        let room = self.reads.reported.len() < DAMAGE_REMEMBERED;
+        if room && self.reads.reported.insert((damage.file, damage.position)) {
             self.events.push_back(Event::Damage(damage));
         }
     }
 
-    fn find_time(&mut self, read: &Read, timestamp: i64) -> Result<u64, ReadError> {
+    fn find_time(&mut self, read: &Read, timestamp: i64, token: Token) -> Answer<u64> {
         let first = read.pieces.first().and_then(|p| p.runs.first()).map_or(0, |r| r.first);
         let from = read.offset.max(first);
         let limits = Limits { log: read.log, from, until: read.until, max_bytes: usize::MAX };
         let (found, damage) = assembly::find_time(&read.pieces, limits, timestamp);
         match (found, damage) {
-            (Some(offset), _) => Ok(offset),
+            (Some(offset), _) => Answer::Now(Ok(offset)),
             (None, Some(damage)) => {
                 let reason = damage.reason.clone();
                 self.report_damage(damage);
-                Err(ReadError::Damaged { offset: read.offset, reason })
+                Answer::Now(Err(ReadError::Damaged { offset: read.offset, reason }))
             }
-            (None, None) => Ok(read.next.min(read.until)),
+            // What made the run a candidate stands before the log's start.
+            (None, None) => self.search_from(read.log, read.next, timestamp, token),
         }
     }
 

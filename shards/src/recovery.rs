@@ -6,6 +6,7 @@
 
 use crate::api::Event;
 use crate::damage::Damage;
+use crate::format::MAX_NUMBER;
 use crate::format::entry::{EntryHeader, EntryKind};
 use crate::format::footer::{LogSnapshot, Row, Trailer};
 use crate::format::frame::FrameHeader;
@@ -95,19 +96,25 @@ pub(crate) struct Recovery {
 
 impl Shard {
     pub(crate) fn begin_recovery(&mut self, files: &[ExistingFile]) {
-        self.segments.next_file = files.iter().map(|f| f.file.0 + 1).max().unwrap_or(0);
+        let names = files.iter().map(|f| f.file.0).filter(|&name| name < MAX_NUMBER);
+        self.segments.next_file = names.max().map_or(0, |name| name + 1);
         self.segments.next_number = 1;
         let mut recovery = Recovery { expected: 1, ..Recovery::default() };
         for file in files {
-            if file.bytes < HEAD_BYTES as u64 {
+            if file.bytes == 0 {
                 // Creating it was cut short: nothing was ever written.
                 self.ops.push(IoOp::Remove { file: file.file }, Purpose::Remove);
+                continue;
+            }
+            if file.bytes < HEAD_BYTES as u64 {
+                self.report_damage(whole_file(file.file, file.bytes, "the file is too short for a segment"));
                 continue;
             }
             recovery.to_open.push_back(recovery.files.len());
             recovery.files.push(File {
                 id: file.file,
-                bytes: file.bytes,
+                // All that a shard writes is whole blocks.
+                bytes: file.bytes & !(BLOCK_BYTES as u64 - 1),
                 head: None,
                 tail: None,
                 header: None,
@@ -204,9 +211,14 @@ impl Recovery {
     fn ends_read(&mut self, shard: &mut Shard, k: usize) {
         let file = &mut self.files[k];
         let (Some(head), Some(tail)) = (&file.head, &file.tail) else { return };
-        let trailer = Trailer::parse(tail);
-        let frame = head.get(BLOCK_BYTES..).and_then(FrameHeader::parse);
+        let own = shard.config.shard;
+        let frame = head.get(BLOCK_BYTES..).and_then(FrameHeader::parse).filter(|f| f.shard == own);
         let first = parse_first_block(&head[..BLOCK_BYTES.min(head.len())]);
+        let trailer = Trailer::parse(tail).filter(|t| t.shard == own).filter(|t| match first {
+            FirstBlock::Segment(header) => header.segment == t.segment,
+            // A file that was used again may still end in the footer of what it held before.
+            _ => frame.is_none_or(|f| f.segment == t.segment),
+        });
         let guess = |number, first_frame, incarnation| SegmentHeader {
             shard: shard.config.shard,
             segment: number,
@@ -215,6 +227,11 @@ impl Recovery {
             incarnation,
         };
         match (first, trailer, frame) {
+            (FirstBlock::Segment(header), ..) if header.shard != shard.config.shard => {
+                let reason = format!("the segment is of shard {}; it is left alone", header.shard);
+                shard.report_damage(whole_file(file.id, file.bytes, &reason));
+                return self.opened(shard);
+            }
             (FirstBlock::Segment(header), ..) => file.header = Some(header),
             (FirstBlock::Spare, ..) | (FirstBlock::Blank, None, None) => {
                 let spare = first == FirstBlock::Spare;
@@ -253,7 +270,7 @@ impl Recovery {
             };
             shard.report_damage(damage);
         }
-        file.trailer = trailer.filter(|t| file.header.is_some_and(|h| h.segment == t.segment));
+        file.trailer = trailer.filter(|t| t.footer_bytes <= file.bytes - BLOCK_BYTES as u64);
         self.find_directory(shard, k);
     }
 
@@ -274,7 +291,7 @@ impl Recovery {
             (Some(trailer), Some(tail)) if trailer.directory_bytes <= tail.len() as u64 => {
                 self.take_directory(k, &tail);
             }
-            (Some(trailer), _) if trailer.footer_bytes < bytes => {
+            (Some(trailer), _) => {
                 let unit = BLOCK_BYTES as u64;
                 let length = trailer.directory_bytes.div_ceil(unit) * unit;
                 return self.read(shard, Job::Directory(k), id, bytes - length, length as usize);
@@ -327,6 +344,7 @@ impl Recovery {
                 }
             }
         }
+        self.leave_copies_alone(shard);
         for sealed in &self.sealed {
             self.max_durable = self.max_durable.max(sealed.trailer.last_frame);
             self.max_seen = self.max_seen.max(sealed.trailer.last_frame);
@@ -349,6 +367,22 @@ impl Recovery {
             }
         }
         self.next_scan(shard);
+    }
+
+    /// Of several files that hold the same segment, such as a copy that somebody made, one counts; a sealed one if
+    /// there is any.
+    fn leave_copies_alone(&mut self, shard: &mut Shard) {
+        let mut known = Set::default();
+        let mut first = |shard: &mut Shard, number: u64, file: FileId, bytes: u64| {
+            let first = known.insert(number);
+            if !first {
+                let reason = format!("segment {number} is in another file too; this one is left alone");
+                shard.report_damage(whole_file(file, bytes, &reason));
+            }
+            first
+        };
+        self.sealed.retain(|s| first(shard, s.number, s.file, s.bytes));
+        self.unsealed.retain(|u| first(shard, u.number, u.file, u.bytes));
     }
 
     // Scanning.
@@ -577,8 +611,8 @@ impl Shard {
         }
         let state = self.logs.entry(entry.log).or_insert_with(|| Log::new(LogConfig::KEEP, 0, 0));
         let last_end = state.extents.back().map_or(0, |e| e.end);
-        let known = state.extents.iter().any(|e| e.from <= entry.base_offset && entry.base_offset < e.end);
-        if known {
+        let at = state.extent_from(entry.base_offset);
+        if state.extents.get(at).is_some_and(|e| e.from <= entry.base_offset) {
             return self.count_dead(place.segment, bytes, 0);
         }
         if entry.base_offset >= last_end {
@@ -605,6 +639,11 @@ impl Shard {
             segment.runs += runs;
         }
     }
+}
+
+/// Damage that makes all of a file unusable.
+fn whole_file(file: FileId, bytes: u64, reason: &str) -> Damage {
+    Damage { file, segment: None, position: 0, bytes, reason: reason.into() }
 }
 
 fn sealed_extent(segment: u64, row: &Row) -> Extent {

@@ -116,7 +116,7 @@ impl Shard {
     /// # Errors
     /// See [`AppendError`]; nothing was appended then.
     pub fn append(&mut self, log: LogId, batch: &[u8], acks: Acks, token: Token) -> Result<u64, AppendError> {
-        self.admit()?;
+        self.admit_records()?;
         let state = self.logs.get(&log).ok_or(AppendError::UnknownLog(log))?;
         let entry = self.check_batch(log, state, batch)?;
         let place = self.place(&entry, batch, acks == Acks::Synced)?;
@@ -175,6 +175,14 @@ impl Shard {
             });
         }
         Ok(())
+    }
+
+    /// Whether records can be appended now. On a full disk the last spare segment is for what frees space: deletions,
+    /// retention, the cleaner.
+    fn admit_records(&self) -> Result<(), AppendError> {
+        self.admit()?;
+        let room = !self.upkeep.is_full() || !self.segments.spares.is_empty();
+        room.then_some(()).ok_or(AppendError::Full)
     }
 
     /// Takes an entry of records that was placed into the index.

@@ -39,8 +39,13 @@ impl Upkeep {
 }
 
 impl Shard {
-    /// The segment for a frame of `bytes`, where in its file, and whether it is the segment's first.
-    pub(crate) fn segment_for(&mut self, bytes: usize) -> Result<(u64, u64, bool), AppendError> {
+    /// The segment for a frame of `bytes`, where in its file, and whether it is the segment's first. What
+    /// `frees_space` may take the last spare segment of a full disk.
+    pub(crate) fn segment_for(
+        &mut self,
+        bytes: usize,
+        frees_space: bool,
+    ) -> Result<(u64, u64, bool), AppendError> {
         let active = self.active.and_then(|n| self.segments.get(n));
         let fits = |s: &&Segment| s.position + bytes as u64 + self.footer_reserve(s) <= s.file_bytes;
         if let Some(segment) = active.filter(fits) {
@@ -57,7 +62,7 @@ impl Shard {
             let limit = fresh.file_bytes.saturating_sub(need - bytes as u64) as usize;
             return Err(AppendError::TooLarge { bytes, limit });
         }
-        let number = self.roll(fresh)?;
+        let number = self.roll(fresh, frees_space)?;
         Ok((number, 0, true))
     }
 
@@ -72,9 +77,11 @@ impl Shard {
     }
 
     /// Ends the active segment and makes `next` the active one.
-    fn roll(&mut self, mut next: Segment) -> Result<u64, AppendError> {
-        let spare = self.segments.take_spare();
-        if spare.is_none() && self.upkeep.is_full() {
+    fn roll(&mut self, mut next: Segment, frees_space: bool) -> Result<u64, AppendError> {
+        let (full, kept) = (self.upkeep.is_full(), usize::from(!frees_space));
+        let may_take = !full || self.segments.spares.len() > kept;
+        let spare = may_take.then(|| self.segments.take_spare()).flatten();
+        if full && spare.is_none() {
             return Err(AppendError::Full);
         }
         self.close_active();
@@ -179,10 +186,8 @@ impl Shard {
         self.upkeep.creating = false;
         match result {
             Ok(()) => {
+                self.no_longer_full();
                 self.add_spare(Spare { file, written: 0, busy: false });
-                if self.upkeep.full_since.take().is_some() {
-                    self.events.push_back(Event::Full(false));
-                }
             }
             Err(error) => {
                 tracing::warn!(%error, "no further segment could be created");
@@ -203,6 +208,16 @@ impl Shard {
         match active {
             Some(segment) => segment.file = Some(spare.file),
             None => self.segments.spares.push(spare),
+        }
+        // Segments that came back do as well as fresh ones.
+        if self.segments.spares.len() >= self.config.spare_segments.max(1) {
+            self.no_longer_full();
+        }
+    }
+
+    fn no_longer_full(&mut self) {
+        if self.upkeep.full_since.take().is_some() {
+            self.events.push_back(Event::Full(false));
         }
     }
 

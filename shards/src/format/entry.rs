@@ -23,7 +23,7 @@
 //! out their first bytes (the base offset among them); the entry repeats it, so that storing a batch
 //! computes no second checksum over its body.
 
-use super::{align_up, field, put};
+use super::{MAX_NUMBER, align_up, field, put};
 use ringmail_wire::crc::crc32c;
 
 /// Bytes of an entry's header.
@@ -118,6 +118,9 @@ pub enum EntryError {
     /// Its kind or codec means nothing in this version.
     #[error("the entry's kind {0} or codec {1} is unknown")]
     Unknown(u8, u8),
+    /// No log has such offsets.
+    #[error("the entry's offset {0} is out of range")]
+    Offset(u64),
 }
 
 impl EntryHeader {
@@ -174,9 +177,13 @@ impl EntryHeader {
         if field!(b, 0, u32) != header_crc(b, payload_start) {
             return Err(EntryError::HeaderCrc);
         }
+        let base_offset = field!(b, 16, u64);
+        if base_offset >= MAX_NUMBER {
+            return Err(EntryError::Offset(base_offset));
+        }
         Ok(Self {
             log: field!(b, 8, u64),
-            base_offset: field!(b, 16, u64),
+            base_offset,
             record_count: field!(b, 24, u32),
             kind: kind?,
             codec: codec?,

@@ -13,7 +13,7 @@
 //! one; entries of other logs may stand between them. An **extent** is a range of offsets of one log in one segment.
 
 use super::varint::{put_varint, take_varint, unzigzag, zigzag};
-use super::{FORMAT_VERSION, align_up, field, put};
+use super::{FORMAT_VERSION, MAX_NUMBER, align_up, field, put};
 use crate::io::BLOCK_BYTES;
 use ringmail_wire::crc::crc32c;
 
@@ -218,7 +218,8 @@ impl Trailer {
             + u64::from(trailer.snapshots) * SNAPSHOT_BYTES as u64
             + TRAILER_BYTES as u64;
         let fits = contents <= trailer.directory_bytes && trailer.directory_bytes <= trailer.footer_bytes;
-        fits.then_some(trailer)
+        let in_range = trailer.segment < MAX_NUMBER && trailer.last_frame < MAX_NUMBER;
+        (fits && in_range).then_some(trailer)
     }
 
     /// Reads directory and snapshot from `bytes`, which end where the file ends; `None` if they are too few, or broken.
@@ -230,10 +231,17 @@ impl Trailer {
             return None;
         }
         let (rows, snapshots) = whole.split_at(rows_bytes);
-        Some((
-            rows.chunks_exact(ROW_BYTES).map(take_row).collect(),
-            snapshots.chunks_exact(SNAPSHOT_BYTES).map(take_snapshot).collect(),
-        ))
+        let rows: Vec<Row> = rows.chunks_exact(ROW_BYTES).map(take_row).collect();
+        let snapshots: Vec<_> = snapshots.chunks_exact(SNAPSHOT_BYTES).map(take_snapshot).collect();
+        let in_range = |start: u64, end: u64| start <= end && end < MAX_NUMBER;
+        let right = rows.iter().all(|r| in_range(r.base, r.end) && self.has_section(r))
+            && snapshots.iter().all(|s| in_range(s.start, s.end));
+        right.then_some((rows, snapshots))
+    }
+
+    fn has_section(&self, row: &Row) -> bool {
+        let end = u64::from(row.section_at) + u64::from(row.section_bytes);
+        end <= self.footer_bytes - self.directory_bytes
     }
 }
 

@@ -20,12 +20,14 @@
 //! damage: a frame that is broken, and that a later frame calls durable, was whole once.
 
 use super::entry::{ENTRY_HEADER_BYTES, EntryError, EntryHeader, chain_crc};
-use super::{FORMAT_VERSION, align_up, field, put};
+use super::{FORMAT_VERSION, MAX_NUMBER, align_up, field, put};
 use crate::io::BLOCK_BYTES;
 use ringmail_wire::crc::crc32c;
 
 /// Bytes of a frame's header.
 pub const FRAME_HEADER_BYTES: usize = 64;
+/// Entries that are tried, after a broken one, as those that the rest begins with.
+const RESUME_TRIES: usize = 8;
 const MAGIC: u32 = u32::from_le_bytes(*b"RMFR");
 
 /// A frame's header.
@@ -78,7 +80,10 @@ impl FrameHeader {
         let b: &[u8; FRAME_HEADER_BYTES] = bytes.first_chunk()?;
         let right = field!(b, 0, u32) == MAGIC
             && field!(b, 8, u16) == FORMAT_VERSION
-            && field!(b, 4, u32) == crc32c(&b[8..]);
+            && field!(b, 4, u32) == crc32c(&b[8..])
+            && field!(b, 16, u64) < MAX_NUMBER
+            && field!(b, 24, u64) < MAX_NUMBER
+            && field!(b, 40, u64) < MAX_NUMBER;
         right.then(|| Self {
             shard: field!(b, 10, u16),
             entries: field!(b, 12, u32),
@@ -95,29 +100,54 @@ impl FrameHeader {
 /// An entry found in a frame: its header and where it begins, in bytes from the frame's start.
 pub type FoundEntry = (EntryHeader, usize);
 
-/// Finds the whole entries of a frame, and what is wrong with it, if anything is.
+/// Finds the entries of a frame, and what is wrong with it, if anything is. An entry whose payload is broken is among
+/// them: its place and its offsets are known. One whose header is broken is not, but those after it are.
 pub fn walk(header: &FrameHeader, frame: &[u8]) -> (Vec<FoundEntry>, Option<EntryError>) {
     let mut found = Vec::with_capacity((header.entries as usize).min(frame.len() / ENTRY_HEADER_BYTES));
     let mut wrong = None;
     let mut chain = 0;
-    let end = (FRAME_HEADER_BYTES + header.body_bytes as usize).min(frame.len());
+    let end = FRAME_HEADER_BYTES + header.body_bytes as usize;
+    let bytes = &frame[..end.min(frame.len())];
     let mut at = FRAME_HEADER_BYTES;
-    for _ in 0..header.entries {
-        let bytes = frame.get(at..end).unwrap_or_default();
-        let entry = match EntryHeader::parse(bytes) {
-            Ok(entry) => entry,
-            // Without its length there is no way to the entries after it.
-            Err(error) => return (found, Some(error)),
-        };
-        match entry.payload(bytes) {
-            Ok(_) => found.push((entry, at)),
-            Err(error) => wrong = Some(error),
+    let mut left = header.entries as usize;
+    while left > 0 {
+        left -= 1;
+        match EntryHeader::parse(bytes.get(at..).unwrap_or_default()) {
+            Ok(entry) => {
+                wrong = wrong.or(entry.payload(&bytes[at..]).err());
+                chain = chain_crc(chain, EntryHeader::stored_crc(&bytes[at..]));
+                found.push((entry, at));
+                at += entry.entry_bytes();
+            }
+            Err(error) => {
+                wrong = Some(error);
+                let Some(next) = resume(bytes, at, |rest| rest.len() == left) else { break };
+                at = next;
+            }
         }
-        chain = chain_crc(chain, EntryHeader::stored_crc(bytes));
+    }
+    let whole = chain == header.entries_crc && at == end;
+    (found, wrong.or((!whole).then_some(EntryError::HeaderCrc)))
+}
+
+/// Where entries go on after one at `at` whose header is broken, and with it the way to the next. From there to the
+/// end of `bytes` all headers are right, and `fits` agrees with what they are. It is to ask for enough that the
+/// bytes of a payload are not taken for entries.
+pub fn resume(bytes: &[u8], at: usize, fits: impl Fn(&[FoundEntry]) -> bool) -> Option<usize> {
+    (at + ENTRY_HEADER_BYTES..bytes.len())
+        .step_by(8)
+        .filter(|&from| EntryHeader::parse(&bytes[from..]).is_ok())
+        .take(RESUME_TRIES)
+        .find(|&from| headers_from(bytes, from).is_some_and(|found| fits(&found)))
+}
+
+/// The entries from `at` on, if they end where `bytes` do.
+fn headers_from(bytes: &[u8], mut at: usize) -> Option<Vec<FoundEntry>> {
+    let mut found = Vec::new();
+    while at < bytes.len() {
+        let entry = EntryHeader::parse(&bytes[at..]).ok()?;
+        found.push((entry, at));
         at += entry.entry_bytes();
     }
-    if wrong.is_none() && chain != header.entries_crc {
-        wrong = Some(EntryError::HeaderCrc);
-    }
-    (found, wrong)
+    (at == bytes.len()).then_some(found)
 }

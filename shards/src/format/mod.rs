@@ -13,6 +13,10 @@ mod varint;
 /// The version of everything in this module.
 pub const FORMAT_VERSION: u16 = 1;
 
+/// Numbers of segments and frames, and offsets, stay below this: nothing counts so far, and sums of what is
+/// stored cannot overflow. What claims more was not written by a shard.
+pub const MAX_NUMBER: u64 = 1 << 62;
+
 /// `value` rounded up to a multiple of `unit`, a power of two.
 pub(crate) fn align_up(value: usize, unit: usize) -> usize {
     (value + unit - 1) & !(unit - 1)

@@ -13,7 +13,7 @@
 //!     48    16  reserved
 //! ```
 
-use super::{FORMAT_VERSION, field, put};
+use super::{FORMAT_VERSION, MAX_NUMBER, field, put};
 use crate::io::BLOCK_BYTES;
 use ringmail_wire::crc::crc32c;
 
@@ -95,6 +95,9 @@ pub fn parse_first_block(block: &[u8]) -> FirstBlock {
     }
     if b[..8] == SPARE_MAGIC {
         return FirstBlock::Spare;
+    }
+    if field!(b, 16, u64) >= MAX_NUMBER || field!(b, 32, u64) >= MAX_NUMBER {
+        return FirstBlock::Damaged;
     }
     FirstBlock::Segment(SegmentHeader {
         shard: field!(b, 14, u16),
