@@ -1,10 +1,12 @@
 //! The blocking client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::runtime::Runtime;
 use super::{Admin, Consumer, Producer};
-use crate::{ClientConfig, ConsumerConfig, Error, ProducerConfig};
+use crate::core::ServerInfo;
+use crate::{ClientConfig, ConsumerConfig, Error, ProducerConfig, Topic};
 
 /// A client of one broker; as [`crate::Client`].
 #[derive(Debug, Clone)]
@@ -70,5 +72,21 @@ impl Client {
     /// As there.
     pub fn ping(&self) -> Result<Duration, Error> {
         self.runtime.block_on(self.client.ping())
+    }
+
+    /// As [`crate::Client::server`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn server(&self) -> Result<ServerInfo, Error> {
+        self.runtime.block_on(self.client.server())
+    }
+
+    /// As [`crate::Client::topic`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn topic(&self, name: &str) -> Result<Arc<Topic>, Error> {
+        self.runtime.block_on(self.client.topic(name))
     }
 }
