@@ -1,15 +1,17 @@
 //! One pinned executor per shard.
 
+mod host;
+
 use std::fmt;
 use std::io;
-use std::mem::MaybeUninit;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use futures_lite::future;
 use glommio::{BuilderErrorKind, ExecutorJoinHandle, GlommioError, LocalExecutorBuilder, Placement};
-use io_uring::{IoUring, Probe, opcode};
 
+use self::host::MEMLOCK;
+pub use self::host::{allowed_cpus, check};
 use super::timer::sleep;
 
 /// Memory of an executor for its own direct I/O, in bytes: the least there is, as the disk has a ring of its own.
@@ -25,9 +27,6 @@ const PREEMPT_AFTER: Duration = Duration::from_secs(1);
 
 /// How often an executor wakes without a reason, which ends such a sleep.
 const HEARTBEAT: Duration = Duration::from_millis(100);
-
-/// Locked memory that glommio insists on, in bytes.
-const MEMLOCK: u64 = 512 << 10;
 
 /// The number of a CPU, as in `/proc/cpuinfo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -150,36 +149,6 @@ where
     Ok(shards)
 }
 
-/// Whether this machine can run shards on `cpus`. Raises the limit of locked memory as far as it is allowed to.
-pub fn check(cpus: &[CpuId]) -> Result<(), RuntimeError> {
-    if cpus.is_empty() {
-        return Err(RuntimeError::NoCpus);
-    }
-    let allowed =
-        allowed_cpus().map_err(|source| RuntimeError::System { doing: "sched_getaffinity", source })?;
-    if let Some(&cpu) = cpus.iter().find(|cpu| !allowed.contains(cpu)) {
-        let allowed = allowed.iter().map(CpuId::to_string).collect::<Vec<_>>().join(", ");
-        return Err(RuntimeError::NoSuchCpu { cpu, allowed });
-    }
-    check_locked_memory()?;
-    check_io_uring()
-}
-
-/// The CPUs that this process may use, in order.
-pub fn allowed_cpus() -> io::Result<Vec<CpuId>> {
-    let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
-    // SAFETY: the size is that of the set; all zeros is a valid set.
-    let set = unsafe {
-        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), set.as_mut_ptr()) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        set.assume_init()
-    };
-    let all = 0..8 * size_of::<libc::cpu_set_t>();
-    // SAFETY: the numbers are within the set.
-    Ok(all.filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).map(CpuId).collect())
-}
-
 type Gate = mpsc::Sender<()>;
 
 /// Starts one executor, which waits at its gate before it does its work.
@@ -231,75 +200,6 @@ fn failed(shard: usize, error: GlommioError<()>) -> RuntimeError {
 fn start_failed(shard: usize, source: io::Error) -> RuntimeError {
     RuntimeError::Start { shard, source }
 }
-
-fn check_locked_memory() -> Result<(), RuntimeError> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the pointer is to a limit.
-    if unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) } != 0 {
-        return Err(RuntimeError::System { doing: "getrlimit", source: io::Error::last_os_error() });
-    }
-    if limit.rlim_cur >= MEMLOCK {
-        return Ok(());
-    }
-    let raised = libc::rlimit { rlim_cur: limit.rlim_max.min(MEMLOCK), rlim_max: limit.rlim_max };
-    // SAFETY: the pointer is to a limit.
-    let set = unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raised) } == 0;
-    if set && raised.rlim_cur >= MEMLOCK {
-        Ok(())
-    } else {
-        Err(RuntimeError::LockedMemory { limit: limit.rlim_cur })
-    }
-}
-
-/// Looks before glommio does, which ends the process if it finds something missing.
-fn check_io_uring() -> Result<(), RuntimeError> {
-    let ring = IoUring::new(2).map_err(|source| match source.raw_os_error() {
-        Some(libc::ENOSYS) => RuntimeError::Missing,
-        Some(libc::EPERM | libc::EACCES) => RuntimeError::Disabled,
-        _ => RuntimeError::System { doing: "io_uring_setup", source },
-    })?;
-    let mut probe = Probe::new();
-    ring.submitter()
-        .register_probe(&mut probe)
-        .map_err(|_| RuntimeError::Incomplete("the probe of operations"))?;
-    for (name, code) in OPERATIONS {
-        if !probe.is_supported(code) {
-            return Err(RuntimeError::Incomplete(name));
-        }
-    }
-    if !ring.params().is_feature_skip_cqe_on_success() {
-        return Err(RuntimeError::Incomplete("completions on failure only"));
-    }
-    Ok(())
-}
-
-/// What glommio and the disk use.
-const OPERATIONS: [(&str, u8); 24] = [
-    ("NOP", opcode::Nop::CODE),
-    ("READV", opcode::Readv::CODE),
-    ("WRITEV", opcode::Writev::CODE),
-    ("FSYNC", opcode::Fsync::CODE),
-    ("READ_FIXED", opcode::ReadFixed::CODE),
-    ("WRITE_FIXED", opcode::WriteFixed::CODE),
-    ("POLL_ADD", opcode::PollAdd::CODE),
-    ("POLL_REMOVE", opcode::PollRemove::CODE),
-    ("SENDMSG", opcode::SendMsg::CODE),
-    ("RECVMSG", opcode::RecvMsg::CODE),
-    ("TIMEOUT", opcode::Timeout::CODE),
-    ("TIMEOUT_REMOVE", opcode::TimeoutRemove::CODE),
-    ("ACCEPT", opcode::Accept::CODE),
-    ("LINK_TIMEOUT", opcode::LinkTimeout::CODE),
-    ("CONNECT", opcode::Connect::CODE),
-    ("FALLOCATE", opcode::Fallocate::CODE),
-    ("OPENAT", opcode::OpenAt::CODE),
-    ("CLOSE", opcode::Close::CODE),
-    ("STATX", opcode::Statx::CODE),
-    ("READ", opcode::Read::CODE),
-    ("WRITE", opcode::Write::CODE),
-    ("SEND", opcode::Send::CODE),
-    ("RECV", opcode::Recv::CODE),
-    ("UNLINKAT", opcode::UnlinkAt::CODE),
-];
 
 #[cfg(test)]
 mod tests {
