@@ -9,6 +9,7 @@ use ringmail_sdk::{Error, ErrorCode};
 use super::config::ConfigCommandError;
 use super::doctor::DoctorError;
 use super::output::OutputError;
+use super::serve::ServeError;
 
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
@@ -49,6 +50,8 @@ pub(super) enum CliError {
     /// Records that were sent and not stored.
     #[error("{stored} of {sent} records were stored; the first failure: {cause}")]
     NotAllStored { stored: u64, sent: u64, cause: Error },
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     #[error(transparent)]
     Output(#[from] OutputError),
     #[error(transparent)]

@@ -8,6 +8,7 @@ mod error;
 mod output;
 mod ping;
 mod produce;
+pub mod serve;
 mod server;
 mod topic;
 
@@ -35,6 +36,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(after_help = EXIT_CODES)]
+    Serve(serve::ServeCommand),
     #[command(after_help = EXIT_CODES)]
     Config(config::ConfigCommand),
     #[command(after_help = EXIT_CODES)]
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<ExitCode, CliError> {
         match self {
+            Self::Serve(command) => Ok(command.run()?),
             Self::Config(command) => Ok(command.run()?),
             Self::Doctor(command) => Ok(command.run()?),
             Self::Topic(command) => done(command.run()),
