@@ -2,8 +2,10 @@
 
 #![allow(dead_code)]
 
+pub mod driver;
+
 use bytes::Bytes;
-use ringmail_shards::io::{ExistingFile, FileId, IoDone, IoId, IoOp, IoResult};
+use ringmail_shards::io::{ExistingFile, FileId, IoDone, IoError, IoId, IoOp, IoResult};
 use std::collections::BTreeMap;
 
 /// A small generator of pseudo-random numbers (xorshift64*), so that a seed is all there is to a run.
@@ -54,11 +56,15 @@ impl MemFile {
 }
 
 /// The disk.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct MemDisk {
     files: BTreeMap<FileId, MemFile>,
     outstanding: Vec<(IoId, IoOp)>,
+    /// Bytes that all files together may have.
     pub capacity: Option<usize>,
+    /// Operations of which this holds fail.
+    pub refuse: Option<fn(&IoOp) -> bool>,
+    pub removed: Vec<FileId>,
     pub writes: u64,
     pub syncs: u64,
 }
@@ -68,10 +74,32 @@ impl MemDisk {
         self.files.iter().map(|(&file, f)| ExistingFile { file, bytes: f.seen.len() as u64 }).collect()
     }
 
+    /// The files that hold a segment, oldest first.
+    pub fn segments(&self) -> Vec<FileId> {
+        let holding = self.files.iter().filter(|(_, f)| f.seen.starts_with(b"RMSEGMNT"));
+        let mut numbered: Vec<_> = holding.map(|(&file, f)| (f.seen[16..24].to_vec(), file)).collect();
+        numbered.sort_by_key(|(number, _)| number.iter().rev().copied().collect::<Vec<u8>>());
+        numbered.into_iter().map(|(_, file)| file).collect()
+    }
+
     pub fn bytes(&mut self, file: FileId) -> &mut Vec<u8> {
         let f = self.files.get_mut(&file).expect("the file exists");
         f.sync();
         &mut f.seen
+    }
+
+    /// Puts a file there, as somebody else might.
+    pub fn put(&mut self, file: FileId, bytes: Vec<u8>) {
+        self.files.insert(file, MemFile { durable: bytes.clone(), seen: bytes, unsynced: Vec::new() });
+    }
+
+    pub fn take(&mut self, file: FileId) -> Vec<u8> {
+        self.files.remove(&file).expect("the file exists").seen
+    }
+
+    /// What was under way when the process was killed is forgotten; what was written stays.
+    pub fn kill(&mut self) {
+        self.outstanding.clear();
     }
 
     pub fn submit(&mut self, id: IoId, op: IoOp) {
@@ -93,11 +121,14 @@ impl MemDisk {
     }
 
     fn execute(&mut self, op: IoOp) -> IoResult {
+        if self.refuse.is_some_and(|refuse| refuse(&op)) {
+            return Err(IoError::Failed("injected".into()));
+        }
         match op {
             IoOp::Create { file, bytes } => {
                 let used: usize = self.files.values().map(|f| f.seen.len()).sum();
                 if self.capacity.is_some_and(|c| used + bytes as usize > c) {
-                    return Err(ringmail_shards::io::IoError::Full);
+                    return Err(IoError::Full);
                 }
                 let zeros = vec![0; bytes as usize];
                 let fresh = MemFile { durable: zeros.clone(), seen: zeros, unsynced: Vec::new() };
@@ -105,6 +136,7 @@ impl MemDisk {
             }
             IoOp::Remove { file } => {
                 self.files.remove(&file);
+                self.removed.push(file);
             }
             IoOp::Write { file, position, data, dsync } => {
                 assert_eq!(data.as_ptr().align_offset(4096), 0, "memory is aligned");
