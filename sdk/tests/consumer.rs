@@ -265,6 +265,9 @@ async fn an_offset_out_of_range_fails_or_moves() {
         assert!(matches!(error, Error::OffsetOutOfRange { offset: 3, partition: 0, .. }), "{error}");
         consumer.seek("t", 0, 20).unwrap();
         assert_eq!(consumer.next().await.unwrap().unwrap().offset, 20);
+        consumer.seek("t", 0, 51).unwrap();
+        assert!(matches!(consumer.until_end().await, Err(Error::OffsetOutOfRange { offset: 51, .. })));
+        assert!(matches!(consumer.next().await, Err(Error::OffsetOutOfRange { offset: 51, .. })));
     }
 }
 

@@ -130,6 +130,16 @@ impl Assignment {
         Ok(Some(batch).filter(|batch| !batch.is_empty()))
     }
 
+    /// The error that the position is out of range, in somebody's words.
+    pub fn out_of_range(&self, message: String) -> Error {
+        Error::OffsetOutOfRange {
+            topic: self.topic.to_string(),
+            partition: self.partition,
+            offset: self.position,
+            message,
+        }
+    }
+
     fn damaged(&mut self, cause: BatchError) -> Error {
         self.stream = None;
         Error::DamagedBatch {

@@ -156,7 +156,8 @@ impl Consumer {
     /// read that there is at this moment.
     ///
     /// # Errors
-    /// That the broker cannot be reached.
+    /// [`Error::OffsetOutOfRange`] if reading is to begin past an end, with [`OutOfRange::Fail`]; that the
+    /// broker cannot be reached.
     pub async fn until_end(&mut self) -> Result<(), Error> {
         let mut by_topic: BTreeMap<Arc<str>, Vec<usize>> = BTreeMap::new();
         for (index, assignment) in self.assignments.iter().enumerate() {
@@ -167,6 +168,12 @@ impl Consumer {
             let queries = indexes.iter().map(|i| (self.assignments[*i].partition, OffsetQuery::Last));
             let offsets = self.client.list_offsets(&topic, &queries.collect::<Vec<_>>()).await?;
             ends.extend(indexes.into_iter().zip(offsets));
+        }
+        for (index, end) in &ends {
+            let assignment = &self.assignments[*index];
+            if assignment.position > *end && self.config.out_of_range == OutOfRange::Fail {
+                return Err(assignment.out_of_range(format!("the partition ends at {end}")));
+            }
         }
         for (index, end) in ends {
             self.assignments[index].until = Some(end);
@@ -429,14 +436,7 @@ impl Consumer {
         assignment.reset = match self.config.out_of_range {
             OutOfRange::Earliest => Some(OffsetQuery::First),
             OutOfRange::Latest => Some(OffsetQuery::Last),
-            OutOfRange::Fail => {
-                return Err(Error::OffsetOutOfRange {
-                    topic: assignment.topic.to_string(),
-                    partition: assignment.partition,
-                    offset: assignment.position,
-                    message: error.to_string(),
-                });
-            }
+            OutOfRange::Fail => return Err(assignment.out_of_range(error.to_string())),
         };
         Ok(())
     }

@@ -20,11 +20,11 @@ pub(in crate::cli) struct AlterCommand {
     partitions: Option<u32>,
 
     /// A setting; may be repeated
-    #[arg(long = "config", short, value_name = "KEY=VALUE", group = "change")]
+    #[arg(long = "config", short = 'c', value_name = "KEY=VALUE", group = "change")]
     settings: Vec<Setting>,
 
     /// A setting that goes back to the broker's default; may be repeated
-    #[arg(long = "reset", short, value_name = "KEY", group = "change")]
+    #[arg(long = "reset", short = 'r', value_name = "KEY", group = "change")]
     resets: Vec<String>,
 }
 

@@ -19,7 +19,7 @@ pub(in crate::cli) struct CreateCommand {
     partitions: Option<u32>,
 
     /// A setting that differs from the broker's default; may be repeated
-    #[arg(long = "config", short, value_name = "KEY=VALUE")]
+    #[arg(long = "config", short = 'c', value_name = "KEY=VALUE")]
     settings: Vec<Setting>,
 }
 
