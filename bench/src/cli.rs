@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -135,7 +136,7 @@ impl Cli {
         if scenarios.is_empty() {
             scenarios.extend(scenarios::ALL);
         }
-        std::fs::create_dir_all(&self.data).map_err(Error::file("create", &self.data))?;
+        let _lock = lock(&self.data)?;
         let ctx = self.context(run)?;
         cpu::pin(self.client_core)?;
         let mut report = Report { machine: Machine::describe(&self.data), scenarios: Vec::new() };
@@ -166,6 +167,21 @@ impl Cli {
     }
 }
 
+/// Makes the directory this run's own until the file is dropped: two runs would remove each other's data.
+fn lock(dir: &Path) -> Result<File> {
+    fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
+    let path = dir.join("lock");
+    let file = File::create(&path).map_err(Error::file("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Usage(format!(
+            "another run uses {}; wait for it (two at once would measure each other), or give another --data",
+            dir.display()
+        ))),
+        Err(TryLockError::Error(source)) => Err(Error::File { action: "lock", path, source }),
+    }
+}
+
 /// How long each limit is measured on either side of a scenario.
 const PROBE_SECONDS: f64 = 1.2;
 
@@ -188,4 +204,30 @@ fn run_one(scenario: &Scenario, ctx: &Context) -> Entry {
         }
     };
     Entry { about: scenario.about, found }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn two_runs_do_not_share_a_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = lock(dir.path()).unwrap();
+        assert!(lock(dir.path()).unwrap_err().to_string().contains("another run"));
+        drop(first);
+        lock(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_window_has_a_sensible_length() {
+        assert_eq!(seconds("1.5"), Ok(1.5));
+        assert!(seconds("0").is_err() && seconds("x").is_err() && seconds("NaN").is_err());
+    }
 }
