@@ -15,6 +15,7 @@ pub mod io;
 mod map;
 mod ops;
 mod reads;
+mod rebuild;
 mod recovery;
 mod scan;
 mod sections;

@@ -27,6 +27,8 @@ pub(crate) enum Purpose {
     Piece(FileId),
     /// Reads a section of a footer.
     Section(FileId),
+    /// Reads a piece of a segment whose footer is damaged.
+    Rebuild(u64),
     /// Reads for recovery.
     Recover,
 }

@@ -10,6 +10,7 @@ use crate::index::{Extent, ExtentIndex, runs_from};
 use crate::io::{BLOCK_BYTES, FileId, IoError, IoId, IoOp};
 use crate::map::{Map, Set};
 use crate::ops::Purpose;
+use crate::rebuild::Rebuild;
 use crate::sections::{SectionKey, Sections};
 use crate::shard::Shard;
 use bytes::Bytes;
@@ -103,6 +104,8 @@ pub(crate) struct Reads {
     ahead: Map<(LogId, u64), Ahead>,
     ahead_bytes: usize,
     reading: Map<FileId, usize>,
+    /// Segments whose footers are being made up for.
+    pub rebuilds: Map<u64, Rebuild>,
     reported: Set<(FileId, u64)>,
 }
 
@@ -112,7 +115,7 @@ impl Reads {
         self.reading.get(&file).is_some_and(|&n| n > 0)
     }
 
-    fn hold(&mut self, file: FileId) {
+    pub fn hold(&mut self, file: FileId) {
         *self.reading.entry(file).or_default() += 1;
     }
 
@@ -349,51 +352,48 @@ impl Shard {
 
     fn section_loaded(&mut self, key: SectionKey, skip: usize, bytes: usize, data: Result<Bytes, IoError>) {
         let waiters = self.reads.section_waiters.remove(&key).unwrap_or_default();
-        let runs = match data {
-            Err(error) => Err(ReadError::Io(error.to_string())),
-            Ok(data) => {
-                let footer_at = self.segments.get(key.0).map_or(0, |s| s.footer_at);
-                data.get(skip..skip + bytes)
-                    .and_then(parse_section)
-                    .filter(|runs| runs.iter().all(|run| run.end() <= footer_at))
-                    .ok_or_else(|| self.section_damaged(key, bytes))
-            }
+        let data = match data {
+            Ok(data) => data,
+            Err(error) => return self.fail_waiters(waiters, &ReadError::Io(error.to_string())),
         };
+        let footer_at = self.segments.get(key.0).map_or(0, |s| s.footer_at);
+        let runs = data
+            .get(skip..skip + bytes)
+            .and_then(parse_section)
+            .filter(|runs| runs.iter().all(|run| run.end() <= footer_at));
         match runs {
-            Ok(runs) => {
+            Some(runs) => {
                 self.reads.sections.insert(key, runs);
-                for id in waiters {
-                    let Some(read) = self.reads.under_way.remove(&id) else { continue };
-                    let (log, max_bytes, ahead) = (read.log, read.max_bytes, read.want != Want::Clean);
-                    match self.replan(id, read) {
-                        Some(next) if ahead && max_bytes > 0 => self.read_ahead(log, next, max_bytes),
-                        _ => {}
-                    }
-                }
+                self.wake_waiters(waiters);
             }
-            Err(error) => {
-                for id in waiters {
-                    let Some(read) = self.reads.under_way.remove(&id) else { continue };
-                    let error = match &error {
-                        ReadError::Damaged { reason, .. } => {
-                            ReadError::Damaged { offset: read.offset, reason: reason.clone() }
-                        }
-                        other => other.clone(),
-                    };
-                    self.deliver(id, &read, Err(error));
-                }
+            None => self.rebuild_section(key, bytes, waiters),
+        }
+    }
+
+    /// Goes on with reads that waited for a section.
+    pub(crate) fn wake_waiters(&mut self, waiters: Vec<ReadId>) {
+        for id in waiters {
+            let Some(read) = self.reads.under_way.remove(&id) else { continue };
+            let (log, max_bytes, ahead) = (read.log, read.max_bytes, read.want != Want::Clean);
+            match self.replan(id, read) {
+                Some(next) if ahead && max_bytes > 0 => self.read_ahead(log, next, max_bytes),
+                _ => {}
             }
         }
     }
 
-    fn section_damaged(&mut self, (segment, at): SectionKey, bytes: usize) -> ReadError {
-        let reason = format!("the footer of segment {segment} is damaged");
-        let place = self.segments.get(segment).and_then(|s| Some((s.file?, s.footer_at + u64::from(at))));
-        if let Some((file, position)) = place {
-            let (segment, bytes, reason) = (Some(segment), bytes as u64, reason.clone());
-            self.report_damage(Damage { file, segment, position, bytes, reason });
+    /// Ends reads that waited for a section in vain.
+    pub(crate) fn fail_waiters(&mut self, waiters: Vec<ReadId>, error: &ReadError) {
+        for id in waiters {
+            let Some(read) = self.reads.under_way.remove(&id) else { continue };
+            let error = match error {
+                ReadError::Damaged { reason, .. } => {
+                    ReadError::Damaged { offset: read.offset, reason: reason.clone() }
+                }
+                other => other.clone(),
+            };
+            self.deliver(id, &read, Err(error));
         }
-        ReadError::Damaged { offset: 0, reason }
     }
 
     /// Plans a read again that waited for a section; gives where the next one would begin.

@@ -56,6 +56,7 @@ struct SealedFile {
     file: FileId,
     bytes: u64,
     number: u64,
+    incarnation: u64,
     trailer: Trailer,
     rows: Vec<Row>,
     snapshot: Vec<LogSnapshot>,
@@ -310,7 +311,16 @@ impl Recovery {
             Some((trailer, (rows, snapshot))) => {
                 (file.head, file.tail) = (None, None);
                 let number = trailer.segment;
-                self.sealed.push(SealedFile { file: id, bytes, number, trailer, rows, snapshot });
+                let incarnation = file.header.map_or(0, |h| h.incarnation);
+                self.sealed.push(SealedFile {
+                    file: id,
+                    bytes,
+                    number,
+                    incarnation,
+                    trailer,
+                    rows,
+                    snapshot,
+                });
             }
         }
     }
@@ -348,7 +358,7 @@ impl Recovery {
         for sealed in &self.sealed {
             self.max_durable = self.max_durable.max(sealed.trailer.last_frame);
             self.max_seen = self.max_seen.max(sealed.trailer.last_frame);
-            let mut segment = Segment::new(sealed.number, sealed.bytes, 0, 0);
+            let mut segment = Segment::new(sealed.number, sealed.bytes, 0, sealed.incarnation);
             segment.file = Some(sealed.file);
             segment.state = SegmentState::Sealed;
             segment.last_frame = sealed.trailer.last_frame;

@@ -278,6 +278,7 @@ impl Shard {
                 });
                 self.read_completed(id, data);
             }
+            Purpose::Rebuild(segment) => self.rebuild_read(segment, id, result),
             Purpose::Recover => self.recovery_read(id, result),
         }
     }
