@@ -68,6 +68,8 @@ pub(super) struct Fetch {
     /// Bytes that were gathered, or counted while waiting.
     bytes: usize,
     failed: bool,
+    /// Whether no more fits into the answer.
+    full: bool,
     /// Whether its deadline is in the list of deadlines.
     scheduled: bool,
 }
@@ -100,39 +102,73 @@ impl Part {
             counted_to: partition.offset,
         }
     }
+
+    /// Where to read on, and how many bytes more this part may have.
+    fn rest(&self) -> (u64, usize) {
+        match &self.result {
+            Some(Ok(data)) => (data.next_offset, self.max_bytes.saturating_sub(data.bytes)),
+            _ => (self.offset, self.max_bytes),
+        }
+    }
+
+    /// Whether there was more than the last read gave.
+    fn has_more(&self) -> bool {
+        let more = |data: &ReadData| data.bytes > 0 && data.next_offset < data.state.high_watermark;
+        matches!(&self.result, Some(Ok(data)) if more(data)) && self.rest().1 > 0
+    }
 }
 
 impl Fetch {
-    /// Whether another part may be read now: limits are not used up, or nothing was found yet.
-    fn may_read_on(&self) -> bool {
+    /// The part that is to be read now, if there is one: the next in turn while limits are not used up, or nothing was found
+    /// yet; then, if that is not enough, those again that had more than was read at once.
+    fn next_part(&mut self) -> Option<usize> {
         let set_aside = self.bytes + self.reserved;
-        self.next < self.parts.len()
-            && (set_aside < self.max_bytes || (self.bytes == 0 && self.outstanding == 0))
+        if self.next < self.parts.len() {
+            let may_read = set_aside < self.max_bytes || (self.bytes == 0 && self.outstanding == 0);
+            self.next += usize::from(may_read);
+            return may_read.then(|| self.next - 1);
+        }
+        let wants_more = self.outstanding == 0 && self.bytes < self.min_bytes && !self.failed && !self.full;
+        if wants_more { self.parts.iter().position(Part::has_more) } else { None }
     }
 
     /// Whether what was gathered is to be answered.
     fn is_enough(&self, now_ms: u64) -> bool {
         let used_up = self.next < self.parts.len();
         let waits_on = self.may_wait && now_ms < self.deadline_ms;
-        self.bytes >= self.min_bytes || self.failed || used_up || !waits_on
+        self.bytes >= self.min_bytes || self.failed || self.full || used_up || !waits_on
     }
 
     fn take(&mut self, part: usize, result: Result<ReadData, ReadError>) {
         let part = &mut self.parts[part];
-        match &result {
-            Ok(data) => {
+        match (&mut part.result, result) {
+            (Some(Ok(data)), Ok(more)) if self.bytes + more.bytes <= self.max_bytes => {
+                self.bytes += more.bytes;
+                data.bytes += more.bytes;
+                data.next_offset = more.next_offset;
+                data.state = more.state;
+                data.pieces.extend(more.pieces);
+            }
+            // What does not fit, and what cannot be read, is found again by the next fetch.
+            (Some(Ok(_)), _) => self.full = true,
+            (result, Ok(data)) => {
                 self.bytes += data.bytes;
                 part.state = Some(data.state);
+                *result = Some(Ok(data));
             }
-            Err(_) => self.failed = true,
+            (result, Err(error)) => {
+                self.failed = true;
+                *result = Some(Err(error));
+            }
         }
-        part.result = Some(result);
     }
 
     /// Begins anew.
     fn reset(&mut self, last: bool) {
         self.stage = Stage::Gathering { last };
         (self.next, self.outstanding, self.reserved, self.bytes) = (0, 0, 0, 0);
+        (self.failed, self.full) = (false, false);
+        self.parts.iter_mut().for_each(|part| part.result = None);
     }
 
     /// Lets go of parts that would take the answer over its limit; never of the first batch.
@@ -175,6 +211,7 @@ impl Sessions {
             reserved: 0,
             bytes: 0,
             failed: false,
+            full: false,
             scheduled: false,
         });
         connection.fetches.push(key);
@@ -208,12 +245,11 @@ impl Sessions {
         let limit = self.read_size(usize::MAX);
         let now_ms = self.now_ms;
         let Some(fetch) = self.fetches.get_mut(key) else { return };
-        while fetch.may_read_on() {
-            let part = fetch.next;
-            fetch.next += 1;
+        while let Some(part) = fetch.next_part() {
             let left = fetch.max_bytes.saturating_sub(fetch.bytes + fetch.reserved);
-            let Part { log, offset, max_bytes, .. } = fetch.parts[part];
-            let size = max_bytes.min(left).min(limit);
+            let log = fetch.parts[part].log;
+            let (offset, rest) = fetch.parts[part].rest();
+            let size = rest.min(left).min(limit);
             let caller = Caller::Native(Waiter::FetchRead { fetch: key, part: part as u32 });
             match logs.read(log, offset, size, fetch.may_wait, caller) {
                 Answer::Now(result) => fetch.take(part, result),

@@ -119,7 +119,7 @@ impl ReceiveBuffer {
     }
 
     /// Where to receive to: behind what is there, with room for the rest of the request.
-    pub(super) async fn to_receive(&mut self) -> &mut BytesMut {
+    pub(super) async fn room(&mut self) -> &mut BytesMut {
         let rest = self.buffer.len() - self.done;
         if self.counted == 0 || self.frame > self.counted {
             let mut buffer = self.buffers.take(self.frame).await;
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     async fn receive(buffer: &mut ReceiveBuffer, bytes: &[u8]) {
-        buffer.to_receive().await.extend_from_slice(bytes);
+        buffer.room().await.extend_from_slice(bytes);
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
         block_on(receive(&mut buffer, &[1; 100_000]));
         buffer.expect_frame(3 << 20);
         buffer.release();
-        assert!(block_on(buffer.to_receive()).capacity() >= 3 << 20);
+        assert!(block_on(buffer.room()).capacity() >= 3 << 20);
         assert_eq!((buffers.used.get(), buffers.large.get()), (3 << 20, 1));
         assert_eq!(buffer.received(), [1; 100_000]);
         buffer.consume(100_000);
@@ -199,7 +199,7 @@ mod tests {
         block_on(receive(&mut buffer, &[0; BUFFER_BYTES]));
         buffer.consume(BUFFER_BYTES - 10_000);
         buffer.release();
-        let room = block_on(buffer.to_receive());
+        let room = block_on(buffer.room());
         assert_eq!((room.len(), room.capacity()), (10_000, BUFFER_BYTES));
     }
 
@@ -209,13 +209,13 @@ mod tests {
         let mut slow: Vec<_> = (0..3).map(|_| ReceiveBuffer::new(buffers.clone())).collect();
         block_on(receive(&mut slow[0], &[0; 10_000]));
         block_on(receive(&mut slow[1], &[0; 10_000]));
-        assert!(block_on(poll_once(slow[2].to_receive())).is_none());
+        assert!(block_on(poll_once(slow[2].room())).is_none());
         slow[0].expect_frame(1 << 20);
-        assert!(block_on(poll_once(slow[0].to_receive())).is_some());
+        assert!(block_on(poll_once(slow[0].room())).is_some());
         slow[1].expect_frame(1 << 20);
-        assert!(block_on(poll_once(slow[1].to_receive())).is_none());
+        assert!(block_on(poll_once(slow[1].room())).is_none());
         slow[0].consume(10_000);
         slow[0].release();
-        assert!(block_on(poll_once(slow[1].to_receive())).is_some());
+        assert!(block_on(poll_once(slow[1].room())).is_some());
     }
 }

@@ -152,7 +152,7 @@ async fn read(shard: Shared, buffers: Rc<Buffers>, connection: Key, mut reader: 
         buffer.release();
         // Errors are found again by the read.
         let _ = reader.ready().await;
-        let received = reader.recv_into(buffer.to_receive().await).await;
+        let received = reader.recv_into(buffer.room().await).await;
         if !matches!(received, Ok(1..)) {
             break;
         }

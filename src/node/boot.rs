@@ -177,6 +177,8 @@ fn shard_config(config: &Config, shard: u16) -> ShardConfig {
     let (log, limits) = (&config.log, &config.limits);
     ShardConfig {
         shard,
+        incarnation: RandomState::new().hash_one(shard),
+        allocate: memory::chunk,
         segment_bytes: log.segment.bytes(),
         write_bytes: log.write.as_usize(),
         writes_in_flight: log.writes_in_flight.into(),

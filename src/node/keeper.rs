@@ -206,16 +206,15 @@ impl Keeper {
         }
     }
 
+    /// Lets go of what came before a snapshot that is whole. Otherwise all of it is still needed.
     fn snapshot_written(&mut self, outstanding: usize, start: Option<u64>, failed: bool, logs: &mut Logs) {
-        match start {
-            _ if outstanding > 0 => self.step = Step::Snapshot { outstanding, start, failed },
-            Some(start) if !failed => {
-                if logs.trim_catalog(start).is_ok() {
-                    self.step = Step::Trimming;
-                }
-            }
-            // The changes before it are all still there.
-            _ => {}
+        if outstanding > 0 {
+            self.step = Step::Snapshot { outstanding, start, failed };
+        } else if let Some(start) = start
+            && !failed
+            && logs.trim_catalog(start).is_ok()
+        {
+            self.step = Step::Trimming;
         }
     }
 }

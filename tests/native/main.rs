@@ -1,0 +1,12 @@
+//! The native protocol through its public door: a real broker, and a client that speaks raw frames.
+
+mod bad_input;
+mod broker;
+mod catalog;
+mod client;
+mod fetch;
+mod produce;
+mod restart;
+mod routing;
+mod start;
+mod subscribe;
