@@ -5,10 +5,10 @@ use bytes::BytesMut;
 use std::collections::VecDeque;
 
 /// Frames that a chunk of the usual size holds at least.
-const FRAMES_PER_CHUNK: usize = 2;
+const FRAMES_PER_CHUNK: usize = 8;
 
 /// An empty buffer whose memory begins at a block boundary, with room for `bytes`.
-pub(crate) fn aligned(bytes: usize) -> BytesMut {
+pub fn aligned(bytes: usize) -> BytesMut {
     let mut buffer = BytesMut::with_capacity(bytes + BLOCK_BYTES);
     align(&mut buffer);
     buffer
@@ -24,6 +24,7 @@ fn align(buffer: &mut BytesMut) {
 /// that the tail cache and all readers have let go of is taken again.
 #[derive(Debug)]
 pub(crate) struct ChunkPool {
+    allocate: fn(usize) -> BytesMut,
     chunk_bytes: usize,
     current: BytesMut,
     retired: VecDeque<BytesMut>,
@@ -31,10 +32,12 @@ pub(crate) struct ChunkPool {
 }
 
 impl ChunkPool {
-    /// Chunks for frames of `frame_bytes`, of which about `held_bytes` are held by others at a time.
-    pub fn new(frame_bytes: usize, held_bytes: usize) -> Self {
+    /// Chunks for frames of `frame_bytes`, of which about `held_bytes` are held by others at a time. `allocate` gives
+    /// an empty aligned buffer with room for so many bytes.
+    pub fn new(frame_bytes: usize, held_bytes: usize, allocate: fn(usize) -> BytesMut) -> Self {
         let chunk_bytes = frame_bytes * FRAMES_PER_CHUNK;
         Self {
+            allocate,
             chunk_bytes,
             current: BytesMut::new(),
             retired: VecDeque::new(),
@@ -67,7 +70,12 @@ impl ChunkPool {
                 return chunk;
             }
         }
-        aligned(bytes)
+        let chunk = (self.allocate)(bytes);
+        assert!(
+            chunk.capacity() >= bytes && chunk.as_ptr().align_offset(BLOCK_BYTES) == 0,
+            "memory for direct I/O"
+        );
+        chunk
     }
 
     fn retire(&mut self, spent: BytesMut) {
@@ -85,7 +93,7 @@ mod tests {
 
     #[test]
     fn buffers_are_aligned_and_reused() {
-        let mut pool = ChunkPool::new(8192, 0);
+        let mut pool = ChunkPool::new(8192, 0, aligned);
         let mut addresses = std::collections::HashSet::new();
         for _ in 0..100 {
             let mut buffer = pool.take(8192);
@@ -97,12 +105,12 @@ mod tests {
             pool.give_back(buffer);
             drop(frame);
         }
-        assert!(addresses.len() < 12, "{} buffers for 100 frames", addresses.len());
+        assert!(addresses.len() < 20, "{} buffers for 100 frames", addresses.len());
     }
 
     #[test]
     fn memory_that_is_read_is_not_reused() {
-        let mut pool = ChunkPool::new(8192, 0);
+        let mut pool = ChunkPool::new(8192, 0, aligned);
         let mut held = Vec::new();
         for k in 0..20_u8 {
             let mut buffer = pool.take(8192);

@@ -1,12 +1,17 @@
 //! What the engine can be told.
 
+use bytes::BytesMut;
+
 /// The limits and habits of a shard. All sizes are in bytes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ShardConfig {
     /// The shard's number; stands in every frame.
     pub shard: u16,
     /// A number that is drawn at random at every start; see [`crate::format::segment::SegmentHeader::incarnation`].
     pub incarnation: u64,
+    /// Gives an empty buffer with room for so many bytes, whose memory begins at a block boundary: what frames are
+    /// built in and written from. The default is ordinary memory; huge pages make direct I/O cheaper.
+    pub allocate: fn(usize) -> BytesMut,
     /// Bytes of a segment file.
     pub segment_bytes: u64,
     /// Bytes of the largest frame, unless one batch alone is larger.
@@ -40,6 +45,7 @@ impl Default for ShardConfig {
         Self {
             shard: 0,
             incarnation: 0,
+            allocate: crate::buffers::aligned,
             segment_bytes: 256 << 20,
             write_bytes: 1 << 20,
             writes_in_flight: 8,

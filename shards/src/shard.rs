@@ -52,7 +52,7 @@ impl Shard {
     /// until [`Event::Ready`]; nothing may be appended or read before.
     pub fn open(config: ShardConfig, files: &[ExistingFile], now_ms: u64) -> Self {
         let mut shard = Self {
-            pool: ChunkPool::new(config.write_bytes, config.tail_cache_bytes),
+            pool: ChunkPool::new(config.write_bytes, config.tail_cache_bytes, config.allocate),
             tail: TailCache::new(config.tail_cache_bytes),
             reads: Reads::default(),
             upkeep: crate::upkeep::Upkeep::default(),

@@ -1,6 +1,7 @@
 //! The life of one shard on its executor: recover, connect, serve, drain, close.
 
 use std::cell::RefCell;
+use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::mpsc::Sender;
@@ -19,6 +20,7 @@ use crate::config::Config;
 use crate::native::serve::{ConnectionCount, Tasks};
 use crate::native::{Sessions, Settings};
 use crate::runtime::cores::ShardContext;
+use crate::runtime::memory;
 use crate::runtime::mesh::Seat;
 use crate::runtime::net::ListenerSeat;
 use crate::runtime::shutdown::Shutdown;

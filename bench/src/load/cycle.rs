@@ -11,8 +11,6 @@ use crate::error::{Error, Result};
 
 /// Bytes at the start of a batch that the broker writes: the base offset.
 const BROKER_WRITES: usize = 8;
-/// Timestamp of all records, milliseconds since the Unix epoch. Fixed, as everything in a batch is.
-const TIMESTAMP: i64 = 1_767_225_600_000;
 
 /// A cycle of different batches of equal size. Partition `p` begins with the `p`-th, so that partitions differ.
 #[derive(Clone, Debug)]
@@ -30,6 +28,8 @@ impl BatchCycle {
     pub fn build(count: usize, batch_bytes: usize, value_len: usize) -> Self {
         assert!(count > 0, "a cycle has batches");
         let content = Content::new(1, 0, value_len);
+        // Of the present, or the retention of the topic would take the records away.
+        let now = crate::load::now_ms();
         let mut builder = BatchBuilder::new(batch_bytes, Compression::None);
         let mut value = Vec::with_capacity(value_len);
         let mut number = 0;
@@ -39,7 +39,7 @@ impl BatchCycle {
             loop {
                 value.clear();
                 content.append(number, &mut value);
-                if builder.push(TIMESTAMP, None, Some(&value), &[]).is_err() {
+                if builder.push(now, None, Some(&value), &[]).is_err() {
                     break;
                 }
                 number += 1;

@@ -13,3 +13,10 @@ pub use latency::Latencies;
 pub use meter::Meter;
 pub use pace::{ClosedLoop, OpenLoop};
 pub use window::{Phase, Window};
+
+/// The time, in milliseconds since the Unix epoch.
+pub fn now_ms() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |time| time.as_millis() as i64)
+}

@@ -2,7 +2,7 @@
 //! consumer has it.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use ringmail_wire::batch::{BatchBuilder, Compression};
 
@@ -11,7 +11,7 @@ use super::tail::Pipe;
 use crate::client::Received;
 use crate::error::{Error, Result};
 use crate::limits::Limit;
-use crate::load::{Content, Meter, OpenLoop, Phase};
+use crate::load::{Content, Meter, OpenLoop, Phase, now_ms};
 use crate::report::Outcome;
 
 const RECORDS_PER_S: u64 = 100_000;
@@ -81,8 +81,7 @@ impl PacedRecords {
     fn push(&mut self, due: Instant) {
         self.value.clear();
         self.content.append(self.built, &mut self.value);
-        let timestamp =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64);
+        let timestamp = now_ms();
         if self.builder.push(timestamp, None, Some(&self.value), &[]).is_err() {
             self.send();
             let pushed = self.builder.push(timestamp, None, Some(&self.value), &[]);
