@@ -17,7 +17,7 @@ mod ops;
 mod reads;
 mod rebuild;
 mod recovery;
-mod scan;
+pub mod scan;
 mod sections;
 mod segments;
 pub mod shard;

@@ -7,10 +7,10 @@
 use crate::api::Event;
 use crate::damage::Damage;
 use crate::format::MAX_NUMBER;
+use crate::format::ends::{Ends, HEAD_BYTES};
 use crate::format::entry::{EntryHeader, EntryKind};
 use crate::format::footer::{LogSnapshot, Row, Trailer};
-use crate::format::frame::FrameHeader;
-use crate::format::segment::{FirstBlock, SegmentHeader, parse_first_block, spare_block};
+use crate::format::segment::{FirstBlock, SegmentHeader, spare_block};
 use crate::index::{Extent, ExtentIndex, Log, Place};
 use crate::io::{BLOCK_BYTES, ExistingFile, FileId, IoDone, IoId, IoOp, IoResult};
 use crate::map::{Map, Set};
@@ -24,8 +24,6 @@ use std::collections::VecDeque;
 
 /// Bytes read at the end of each file: trailer and, mostly, directory.
 const TAIL_BYTES: u64 = 64 << 10;
-/// Bytes read at its start: header block and first frame's header.
-const HEAD_BYTES: usize = 2 * BLOCK_BYTES;
 /// Files whose ends are read at once.
 const FILES_AT_ONCE: usize = 16;
 
@@ -212,34 +210,14 @@ impl Recovery {
     fn ends_read(&mut self, shard: &mut Shard, k: usize) {
         let file = &mut self.files[k];
         let (Some(head), Some(tail)) = (&file.head, &file.tail) else { return };
-        let own = shard.config.shard;
-        let frame = head.get(BLOCK_BYTES..).and_then(FrameHeader::parse).filter(|f| f.shard == own);
-        let first = parse_first_block(&head[..BLOCK_BYTES.min(head.len())]);
-        let trailer = Trailer::parse(tail).filter(|t| t.shard == own).filter(|t| match first {
-            FirstBlock::Segment(header) => header.segment == t.segment,
-            // A file that was used again may still end in the footer of what it held before.
-            _ => frame.is_none_or(|f| f.segment == t.segment),
-        });
-        let guess = |number, first_frame, incarnation| SegmentHeader {
-            shard: shard.config.shard,
-            segment: number,
-            file_bytes: file.bytes,
-            first_frame,
-            incarnation,
-        };
-        match (first, trailer, frame) {
-            (FirstBlock::Segment(header), ..) if header.shard != shard.config.shard => {
+        let ends = Ends::read(head, tail, file.bytes, Some(shard.config.shard));
+        match ends.first {
+            FirstBlock::Segment(header) if header.shard != shard.config.shard => {
                 let reason = format!("the segment is of shard {}; it is left alone", header.shard);
                 shard.report_damage(whole_file(file.id, file.bytes, &reason));
                 return self.opened(shard);
             }
-            (FirstBlock::Segment(header), ..) => file.header = Some(header),
-            (FirstBlock::Spare, ..) | (FirstBlock::Blank, None, None) => {
-                let spare = first == FirstBlock::Spare;
-                Self::take_spare_file(shard, file.id, file.bytes, spare);
-                return self.opened(shard);
-            }
-            (FirstBlock::OtherVersion(version), ..) => {
+            FirstBlock::OtherVersion(version) => {
                 let words = format!(
                     "{:016x}.seg has format version {version}; this build reads version {}: use the build that wrote it",
                     file.id.0,
@@ -247,31 +225,21 @@ impl Recovery {
                 );
                 return shard.fence(words);
             }
-            // The first block is lost, but the rest says which segment it is.
-            (_, Some(trailer), frame) => {
-                let (first_frame, incarnation) = frame.map_or((0, 0), |f| (f.number, f.incarnation));
-                file.header = Some(guess(trailer.segment, first_frame, incarnation));
+            first if ends.is_spare() => {
+                Self::take_spare_file(shard, file.id, file.bytes, first == FirstBlock::Spare);
+                return self.opened(shard);
             }
-            (_, None, Some(frame)) => {
-                file.header = Some(guess(frame.segment, frame.number, frame.incarnation))
-            }
-            (_, None, None) => {}
+            _ => {}
         }
-        // A blank block before a frame is the torn first write of a segment; before a footer it is damage.
-        if let (FirstBlock::Blank, None, Some(header)) = (first, trailer, file.header) {
+        (file.header, file.trailer) = (ends.header, ends.trailer);
+        if ends.lost_first_block() {
+            let bytes = if file.header.is_some() { BLOCK_BYTES as u64 } else { file.bytes };
+            let reason = "the segment's first block is damaged";
+            let segment = file.header.map(|h| h.segment);
+            shard.report_damage(Damage { segment, ..whole_file(file.id, bytes, reason) });
+        } else if let (FirstBlock::Blank, Some(header)) = (ends.first, ends.header) {
             self.headless.push(header.segment);
         }
-        if first == FirstBlock::Damaged || (first == FirstBlock::Blank && trailer.is_some()) {
-            let damage = Damage {
-                file: file.id,
-                segment: file.header.map(|h| h.segment),
-                position: 0,
-                bytes: if file.header.is_some() { BLOCK_BYTES as u64 } else { file.bytes },
-                reason: "the segment's first block is damaged".into(),
-            };
-            shard.report_damage(damage);
-        }
-        file.trailer = trailer.filter(|t| t.footer_bytes <= file.bytes - BLOCK_BYTES as u64);
         self.find_directory(shard, k);
     }
 

@@ -1,4 +1,5 @@
-//! Scanning a segment that was not sealed: from bytes to frames.
+//! Scanning a segment: from bytes to frames. Whoever scans makes the reads that [`Scan::next_read`] asks for, names each by
+//! [`Scan::reading`], hands over what they give by [`Scan::take`], and then takes the frames.
 
 use crate::damage::Damage;
 use crate::format::entry::EntryError;
@@ -12,8 +13,10 @@ const READS_AT_ONCE: usize = 4;
 
 /// A frame that was found.
 #[derive(Debug)]
-pub(crate) struct FoundFrame {
+pub struct FoundFrame {
+    /// The file.
     pub file: FileId,
+    /// Its header.
     pub header: FrameHeader,
     /// In bytes from the start of the file.
     pub position: u64,
@@ -53,7 +56,8 @@ impl FoundFrame {
 
 /// The scan of one segment: reads in order, several at once.
 #[derive(Debug)]
-pub(crate) struct Scan {
+pub struct Scan {
+    /// The file.
     pub file: FileId,
     segment: u64,
     incarnation: u64,
@@ -69,6 +73,7 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
+    /// Of the frames of `segment` in the first `bytes` of `file`.
     pub fn new(file: FileId, segment: u64, incarnation: u64, bytes: u64) -> Self {
         Self {
             file,

@@ -4,6 +4,7 @@
 //! one group commit: a header, then entries. An entry is one batch, or one control record, of one log.
 //! All numbers are little-endian.
 
+pub mod ends;
 pub mod entry;
 pub mod footer;
 pub mod frame;
