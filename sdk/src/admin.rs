@@ -122,12 +122,11 @@ impl Admin {
         self.client.list_offsets(topic, queries).await
     }
 
-    /// Deletes the records of a partition before an offset (`u64::MAX`: all there are), and returns the first
-    /// offset that can be read then.
+    /// Deletes the records of a partition before an offset, all there are if it is past the end, and returns
+    /// the first offset that can be read then.
     ///
     /// # Errors
-    /// [`Error::UnknownTopic`], [`Error::UnknownPartition`], [`Error::Broker`] with
-    /// [`ErrorCode::OffsetOutOfRange`], or that the broker cannot be reached.
+    /// [`Error::UnknownTopic`], [`Error::UnknownPartition`], or that the broker cannot be reached.
     pub async fn delete_records(&self, topic: &str, partition: u32, before: u64) -> Result<u64, Error> {
         let mut found = self.client.topic(topic).await?;
         for last_try in [false, true] {
