@@ -6,4 +6,5 @@ pub mod doctor;
 pub mod logging;
 pub mod native;
 pub mod node;
+pub mod offline;
 pub mod runtime;

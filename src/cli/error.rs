@@ -8,6 +8,7 @@ use ringmail_sdk::{Error, ErrorCode};
 
 use super::config::ConfigCommandError;
 use super::doctor::DoctorError;
+use super::log::LogError;
 use super::output::OutputError;
 use super::serve::ServeError;
 
@@ -53,6 +54,8 @@ pub(super) enum CliError {
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
     Output(#[from] OutputError),
     #[error(transparent)]
     Config(#[from] ConfigCommandError),
@@ -89,6 +92,7 @@ impl CliError {
             Self::Connect { .. } => NOT_REACHED,
             Self::Sdk(Error::Config(_)) => WRONG_USAGE,
             Self::Config(ConfigCommandError::Config(_)) | Self::Doctor(DoctorError::Config(_)) => WRONG_USAGE,
+            Self::Log(error) if error.is_usage() => WRONG_USAGE,
             _ => FAILED,
         }
         .into()

@@ -5,6 +5,7 @@ pub mod config;
 mod consume;
 pub mod doctor;
 mod error;
+mod log;
 mod output;
 mod ping;
 mod produce;
@@ -51,6 +52,8 @@ enum Command {
     #[command(after_help = EXIT_CODES)]
     Ping(ping::PingCommand),
     #[command(after_help = EXIT_CODES)]
+    Log(log::LogCommand),
+    #[command(after_help = EXIT_CODES)]
     Completions(completions::CompletionsCommand),
 }
 
@@ -75,6 +78,7 @@ impl Command {
             Self::Produce(command) => done(command.run()),
             Self::Consume(command) => done(command.run()),
             Self::Ping(command) => done(command.run()),
+            Self::Log(command) => Ok(command.run()?),
             Self::Completions(command) => done(command.run()),
         }
     }

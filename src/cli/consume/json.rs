@@ -32,7 +32,8 @@ impl Serialize for Object<'_> {
     }
 }
 
-struct Header<'a>((&'a [u8], Option<&'a [u8]>));
+/// A record's header: name and value.
+pub(in crate::cli) struct Header<'a>(pub (&'a [u8], Option<&'a [u8]>));
 
 impl Serialize for Header<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -45,7 +46,7 @@ impl Serialize for Header<'_> {
 }
 
 /// Bytes as text under the first name, or in base64 under the second if they are not UTF-8.
-fn put_bytes<M: SerializeMap>(
+pub(in crate::cli) fn put_bytes<M: SerializeMap>(
     map: &mut M,
     [text, base64]: [&'static str; 2],
     bytes: Option<&[u8]>,

@@ -2,7 +2,7 @@
 
 mod format;
 mod from;
-mod json;
+pub(super) mod json;
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 
