@@ -583,6 +583,11 @@ impl Sessions {
         self.now_ms = now_ms;
     }
 
+    /// The time as it was noted last.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
     /// When something is due, if nothing happens before; milliseconds of the monotonic clock.
     pub fn next_deadline(&self) -> Option<u64> {
         self.deadlines.peek().map(|Reverse((deadline_ms, _))| *deadline_ms)

@@ -24,6 +24,10 @@ use crate::runtime::timer::{Monotonic, now_ms};
 /// Rounds of input and output of the disk in one turn. What completes after them is taken in the next.
 const ROUNDS: usize = 16;
 
+/// How often a shard ticks that has something pending, and one that has nothing, in milliseconds.
+const BUSY_TICK_MS: u64 = 10;
+const IDLE_TICK_MS: u64 = 100;
+
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
 /// A shard, as the tasks of its executor share it. Borrowed within a turn, never across a wait.
@@ -60,6 +64,10 @@ pub struct Shard {
     stage: Stage,
     /// Told when the stage changes.
     changed: Rc<Notify>,
+    /// When the next tick is planned for.
+    tick_at_ms: u64,
+    /// Told when a tick is due before that.
+    hurry: Rc<Notify>,
     shutdown: Shutdown,
 }
 
@@ -75,6 +83,8 @@ impl Shard {
             clock: Monotonic::start(),
             stage: Stage::Loading(0),
             changed: Rc::new(Notify::new()),
+            tick_at_ms: 0,
+            hurry: Rc::new(Notify::new()),
             shutdown,
         }
     }
@@ -205,7 +215,7 @@ impl Shard {
         }
     }
 
-    /// Time has passed. To be called every [`tick_ms`](Self::tick_ms).
+    /// Time has passed. To be called when [`plan_tick`](Self::plan_tick) says.
     pub fn tick(&mut self) {
         self.note_time();
         self.logs.engine().tick(now_ms());
@@ -222,15 +232,29 @@ impl Shard {
         self.turn();
     }
 
-    /// How long until the next tick is due, in milliseconds.
-    pub fn tick_ms(&mut self) -> u64 {
-        const BUSY_MS: u64 = 10;
-        const IDLE_MS: u64 = 50;
-        let due = self.sessions.next_deadline().map(|deadline| deadline.saturating_sub(self.clock_ms()));
-        if self.stage != Stage::Serving || self.logs.engine().pending_bytes() > 0 {
-            BUSY_MS
-        } else {
-            due.map_or(IDLE_MS, |due| due.clamp(1, IDLE_MS))
+    /// How long until the next tick, in milliseconds; what is to interrupt the wait is [`hurry`](Self::hurry).
+    pub fn plan_tick(&mut self) -> u64 {
+        let now_ms = self.clock_ms();
+        self.tick_at_ms = self.tick_due(now_ms);
+        self.tick_at_ms - now_ms
+    }
+
+    /// Told when a tick is due earlier than was planned.
+    pub fn hurry(&self) -> Rc<Notify> {
+        Rc::clone(&self.hurry)
+    }
+
+    fn tick_due(&mut self, now_ms: u64) -> u64 {
+        let busy = self.stage != Stage::Serving || self.logs.engine().pending_bytes() > 0;
+        let latest = now_ms + if busy { BUSY_TICK_MS } else { IDLE_TICK_MS };
+        self.sessions.next_deadline().map_or(latest, |deadline| deadline.clamp(now_ms + 1, latest))
+    }
+
+    /// Has the next tick come earlier if something is due before it.
+    fn hurry_if_due(&mut self) {
+        if self.tick_due(self.sessions.now_ms()) < self.tick_at_ms {
+            self.tick_at_ms = 0;
+            self.hurry.notify_one();
         }
     }
 
@@ -245,6 +269,7 @@ impl Shard {
 
     /// Carries everything through that was put in.
     pub fn turn(&mut self) {
+        self.note_time();
         for _ in 0..ROUNDS {
             let completed = self.take_completions();
             let stepped = self.step();
@@ -258,6 +283,7 @@ impl Shard {
             self.shutdown.request();
         }
         self.look_whether_drained();
+        self.hurry_if_due();
         self.send_mail();
         self.sessions.wake(&self.logs);
     }
