@@ -1,4 +1,4 @@
-//! How a shard's log stands on disk. `FORMAT.md` beside the crate's manifest is the specification.
+//! How a shard's log stands on disk. [`FORMAT.md`](../../FORMAT.md) is the specification.
 //!
 //! A segment file is a header block, frames, and, once sealed, a footer that ends with the file. A frame is
 //! one group commit: a header, then entries. An entry is one batch, or one control record, of one log.
