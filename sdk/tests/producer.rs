@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringmail_sdk::{
-    Acks, Compression, Error, ErrorCode, OnDelivery, Partitioner, Producer, ProducerConfig, Record,
-    SendError, Ticket, partition_of_key,
+    Acks, Client, ClientConfig, Compression, Error, ErrorCode, OnDelivery, Partitioner, Producer,
+    ProducerConfig, Record, SendError, Ticket, partition_of_key,
 };
 use support::{FakeBroker, Fault, client};
 
@@ -225,6 +225,41 @@ async fn records_wait_for_a_broker_that_is_away() {
     producer.flush().await.unwrap();
     assert_eq!(broker.stored("t", 0), ["a", "b", "c"]);
     assert_eq!(producer.delivered(tickets[2]).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn shards_are_found_at_their_new_ports() {
+    let mut broker = FakeBroker::with_shards(3).await;
+    let producer = producer(&broker, ProducerConfig::default()).await;
+    for round in 1..=3 {
+        for partition in 0..3 {
+            producer.send(Record::new(b"a").partition(partition)).unwrap();
+        }
+        producer.flush().await.unwrap();
+        assert!((0..3).all(|partition| broker.stored("t", partition).len() == round));
+        broker.stop().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        broker.restart_elsewhere().await;
+    }
+    assert_eq!(broker.model().misrouted, 0);
+}
+
+#[tokio::test]
+async fn added_partitions_are_noticed() {
+    let broker = FakeBroker::start().await;
+    let config = ClientConfig { metadata_max_age: Duration::from_millis(50), ..ClientConfig::default() };
+    let client = Client::with_config(&broker.address(), config).await.unwrap();
+    let producer = client.producer("t").await.unwrap();
+    client.admin().alter_topic("t", 3, &[]).await.unwrap();
+    for _ in 0..200 {
+        if producer.partitions() == 3 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    producer.send(Record::new(b"a").partition(2)).unwrap();
+    producer.flush().await.unwrap();
+    assert_eq!(broker.stored("t", 2), ["a"]);
 }
 
 #[tokio::test]

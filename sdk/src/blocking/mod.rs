@@ -1,7 +1,8 @@
 //! The client for programs without a tokio runtime: the same nouns, whose methods block.
 //!
 //! A thread of the client's own runs its connections, so producers go on sending while the program does
-//! something else. Do not use it from within a tokio runtime: its methods panic there.
+//! something else. It ends with the last client, producer and consumer: [`Producer::flush`] first.
+//! Do not use this module from within a tokio runtime: its methods panic there.
 //!
 //! ```no_run
 //! use ringmail_sdk::{Record, StartAt, blocking::Client};

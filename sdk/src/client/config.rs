@@ -12,6 +12,8 @@ pub struct ClientConfig {
     /// How long a request may take, with every repetition that is safe; also the silence after which a
     /// connection that owes an answer is given up. Default 30 s.
     pub request_timeout: Duration,
+    /// Age at which a producer asks for its topic again, to learn of added partitions. Default 5 minutes.
+    pub metadata_max_age: Duration,
     /// The pause before the second attempt to connect; it doubles with every further one. Default 50 ms.
     pub min_backoff: Duration,
     /// The longest pause between attempts to connect, or to send again. Default 1 s.
@@ -24,6 +26,7 @@ impl Default for ClientConfig {
             name: concat!("ringmail-sdk ", env!("CARGO_PKG_VERSION")).to_owned(),
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
+            metadata_max_age: Duration::from_secs(300),
             min_backoff: Duration::from_millis(50),
             max_backoff: Duration::from_secs(1),
         }

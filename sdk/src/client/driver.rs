@@ -96,9 +96,9 @@ impl Driver {
         }
     }
 
-    /// Drives the connection until it ends, or until no handle of it is left.
-    pub async fn run(mut self, stream: TcpStream, mut link: LinkEnd) {
-        let error = match self.drive(stream, &mut link.commands).await {
+    /// Drives the connection until it ends, or until no handle of it is left and everything is sent.
+    pub async fn run(mut self, mut stream: TcpStream, mut link: LinkEnd) {
+        let error = match self.drive(&mut stream, &mut link.commands).await {
             Ok(()) => Error::Closed,
             Err(error) => error,
         };
@@ -107,18 +107,22 @@ impl Driver {
 
     async fn drive(
         &mut self,
-        mut stream: TcpStream,
+        stream: &mut TcpStream,
         commands: &mut UnboundedReceiver<Command>,
     ) -> Result<(), Error> {
         let (mut reader, mut writer) = stream.split();
         let mut ticks = ticks(self.ping_after);
+        let mut closing = false;
         loop {
             if self.write(&mut writer)? {
                 self.events()?;
             }
             let output_waits = self.connection.output_bytes() > 0;
+            if closing && !output_waits {
+                return Ok(());
+            }
             let wake = tokio::select! {
-                command = commands.recv() => Wake::Command(command),
+                command = commands.recv(), if !closing => Wake::Command(command),
                 read = reader.read_buf(self.connection.receive_buffer()) => Wake::Read(self.io(read)?),
                 ready = writer.writable(), if output_waits => {
                     self.io(ready)?;
@@ -127,7 +131,7 @@ impl Driver {
                 _ = ticks.tick() => Wake::Tick,
             };
             match wake {
-                Wake::Command(None) => return Ok(()),
+                Wake::Command(None) => closing = true,
                 Wake::Command(Some(command)) => {
                     self.apply(command);
                     for _ in 1..COMMANDS_AT_ONCE {

@@ -29,7 +29,8 @@ pub const DEFAULT_PORT: u16 = 7411;
 /// How long a shard's own port is passed over after it could not be reached.
 const PASS_OVER: Duration = Duration::from_secs(30);
 
-/// A client of one broker. Clones share its connections; they close when the last user of each is gone.
+/// A client of one broker. Clones, producers and consumers share its connections; they close when the last
+/// of these is gone.
 ///
 /// Every request about a partition goes straight to the shard that owns it, or through the server that the
 /// client was made with if the shard's own port cannot be reached.
@@ -44,8 +45,8 @@ struct Inner {
     bootstrap: Endpoint,
     pool: Pool,
     cluster: Cluster,
-    /// Shards whose own port could not be reached, and until when it is not tried again.
-    passed_over: Mutex<HashMap<u16, Instant>>,
+    /// Shards' own ports that could not be reached, and until when they are not tried again.
+    passed_over: Mutex<HashMap<Endpoint, Instant>>,
 }
 
 impl Client {
@@ -175,27 +176,31 @@ impl Client {
 
     /// The connection to ask about a partition that `shard` owns.
     pub(crate) async fn shard_link(&self, shard: u16) -> Result<Link, Error> {
-        if let Some(endpoint) = self.own_port(shard) {
-            match self.inner.pool.link(&endpoint).await {
-                Err(error) if error.is_connection() => self.pass_over(shard),
-                result => return result,
+        let Some(endpoint) = self.own_port(shard) else { return self.bootstrap_link().await };
+        match self.inner.pool.link(&endpoint).await {
+            Err(error) if error.is_connection() => {
+                let link = self.bootstrap_link().await?;
+                // The broker is there, only this port is out of reach.
+                self.pass_over(endpoint);
+                Ok(link)
             }
+            result => result,
         }
-        self.bootstrap_link().await
     }
 
     /// The port that `shard` alone listens on, unless it could not be reached a short time ago.
     fn own_port(&self, shard: u16) -> Option<Endpoint> {
+        let endpoint = self.inner.cluster.shard(shard)?;
         let passed_over = self.inner.passed_over.lock().unwrap_or_else(PoisonError::into_inner);
-        match passed_over.get(&shard) {
-            Some(until) if Instant::now() < *until => None,
-            _ => self.inner.cluster.shard(shard),
-        }
+        let until = passed_over.get(&endpoint).copied();
+        until.is_none_or(|until| Instant::now() >= until).then_some(endpoint)
     }
 
-    fn pass_over(&self, shard: u16) {
+    fn pass_over(&self, endpoint: Endpoint) {
+        let now = Instant::now();
         let mut passed_over = self.inner.passed_over.lock().unwrap_or_else(PoisonError::into_inner);
-        passed_over.insert(shard, Instant::now() + PASS_OVER);
+        passed_over.retain(|_, until| now < *until);
+        passed_over.insert(endpoint, now + PASS_OVER);
     }
 
     /// Sends a request to any shard, again while that is safe and the request's time is not over:

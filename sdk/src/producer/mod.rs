@@ -4,7 +4,6 @@ mod clock;
 mod config;
 mod deliveries;
 mod lane;
-mod recovery;
 mod sender;
 mod state;
 

@@ -62,6 +62,14 @@ impl FakeBroker {
         self.listen(&ports).await;
     }
 
+    /// Listens again after [`Self::stop`], all shards but the first on other ports.
+    pub async fn restart_elsewhere(&mut self) {
+        let mut ports = vec![0; self.ports.len()];
+        ports[0] = self.ports[0];
+        self.listen(&ports).await;
+        self.model().ports = self.ports.clone();
+    }
+
     /// Ends all connections.
     pub fn hang_up(&self) {
         self.shared.hang_up.notify_waiters();

@@ -1,5 +1,8 @@
 //! The task that sends a producer's batches and takes their answers.
 
+mod recovery;
+mod trouble;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,9 +14,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
+use self::recovery::Recovered;
 use super::config::{DeliveredBatch, ProducerConfig};
 use super::lane::{Batch, Lane, Next, Policy};
-use super::recovery::{Recovered, Recovery};
 use super::state::Shared;
 use crate::client::Topic;
 use crate::client::link::{Command, Link, Outcome, ProduceReply};
@@ -37,6 +40,8 @@ pub(super) struct Sender {
     /// Whether the topic may not be what it was: a partition was not where it should be, or the broker was
     /// lost.
     stale: bool,
+    /// When the topic was last asked for.
+    refreshed: Instant,
     /// Recoveries in a row after which something still did not go.
     failures: u32,
     recovery: JoinSet<Recovered>,
@@ -110,6 +115,7 @@ impl Sender {
             outcome_sender,
             resend: BTreeSet::new(),
             stale: false,
+            refreshed: Instant::now(),
             failures: 0,
             recovery: JoinSet::new(),
         }
@@ -118,19 +124,24 @@ impl Sender {
     /// Sends until the last handle is gone and everything is settled.
     pub async fn run(mut self) {
         loop {
-            let Some(due) = self.pump() else { return };
+            let Some(next_look) = self.pump() else { return };
             tokio::select! {
                 () = self.shared.wake.notified() => {}
                 Some((id, outcome)) = self.outcomes.recv() => self.take_outcomes(id, outcome),
                 Some(recovered) = self.recovery.join_next() => self.recovered(recovered.ok()),
-                () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
+                () = sleep_until(next_look.into()) => {}
             }
         }
     }
 
-    /// Sends all that can be sent. Returns when the next batch is due, if there is one, or `None` if there
-    /// will never be anything to do again.
-    fn pump(&mut self) -> Option<Option<Instant>> {
+    /// When the topic is to be asked for again.
+    fn refresh_due(&self) -> Instant {
+        self.refreshed + self.client.config().metadata_max_age
+    }
+
+    /// Sends all that can be sent. Returns when to look again if nothing happens, or `None` if there will
+    /// never be anything to do again.
+    fn pump(&mut self) -> Option<Instant> {
         self.wake_waiting();
         let shared = self.shared.clone();
         loop {
@@ -144,7 +155,8 @@ impl Sender {
                 let done = state.closing && state.accumulator.buffered_bytes() == 0;
                 drop(state);
                 self.recover_if_needed();
-                return (!done).then_some(due);
+                let refresh = self.refresh_due();
+                return (!done).then(|| due.map_or(refresh, |due| due.min(refresh)));
             };
             match self.obstacle(partition) {
                 None => {
@@ -329,123 +341,5 @@ impl Sender {
         }
         drop(state);
         self.shared.settled.notify_waiters();
-    }
-
-    // ---- Trouble ----
-
-    /// Has connections made that are missing, and the topic asked for if it may have changed.
-    fn recover_if_needed(&mut self) {
-        if !self.recovery.is_empty() {
-            return;
-        }
-        let owners = self.resend.iter().filter_map(|p| self.topic.partitions.get(*p as usize));
-        let mut wanted: BTreeSet<u16> = owners.map(|owner| owner.shard).collect();
-        wanted.extend(self.shards.iter().filter(|(_, shard)| !shard.waiting.is_empty()).map(|(s, _)| *s));
-        wanted.retain(|shard| self.shards.get(shard).is_none_or(|shard| shard.link().is_none()));
-        if wanted.is_empty() && self.resend.is_empty() {
-            return;
-        }
-        // A connection that was lost may mean a broker that was restarted, and not as it was.
-        self.stale |= wanted.iter().any(|s| self.shards.get(s).is_some_and(|shard| shard.link.is_some()));
-        self.failures += u32::from(!self.resend.is_empty());
-        let recovery = Recovery {
-            client: self.client.clone(),
-            topic: self.topic.name.clone(),
-            pause: self.client.config().backoff(self.failures),
-            refresh: self.stale,
-            shards: wanted.into_iter().collect(),
-        };
-        self.recovery.spawn(recovery.run());
-    }
-
-    /// Goes on with what a recovery has brought; `None` if its task was cut short.
-    fn recovered(&mut self, recovered: Option<Recovered>) {
-        let Some(Recovered { topic, links }) = recovered else { return };
-        match topic {
-            None => {}
-            Some(Ok(topic)) => self.take_topic(topic),
-            Some(Err(error @ Error::UnknownTopic(_))) => return self.fail_all(&error),
-            Some(Err(error)) => self.fail_old(&error),
-        }
-        for (number, link) in links {
-            match link {
-                Ok(link) => self.shards.entry(number).or_default().link = Some(link),
-                Err(error) => self.fail_old(&error),
-            }
-        }
-        for partition in std::mem::take(&mut self.resend) {
-            self.send_again(partition);
-        }
-    }
-
-    fn take_topic(&mut self, topic: Arc<Topic>) {
-        let count = topic.partitions.len().max(self.partitions.len());
-        self.partitions.resize_with(count, Partition::default);
-        let mut state = self.shared.lock();
-        state.accumulator.grow(count as u32);
-        state.deliveries.grow(count as u32);
-        for shard in self.shards.values_mut() {
-            // They may wait for the wrong shard now; on their turn they find the right one.
-            for partition in shard.waiting.drain(..) {
-                self.partitions[partition as usize].waiting = false;
-                state.accumulator.unpark(partition);
-            }
-        }
-        self.topic = topic;
-        self.stale = false;
-    }
-
-    /// Sends the batches of a partition again that were not stored, if there is a connection for them.
-    fn send_again(&mut self, partition: u32) {
-        // Some may have become too old meanwhile.
-        self.settle(partition);
-        if !self.resend.contains(&partition) {
-            return;
-        }
-        let Some(owner) = self.topic.partitions.get(partition as usize) else {
-            let error = Error::UnknownPartition { topic: self.topic.name.to_string(), partition };
-            return self.give_up(partition, &error);
-        };
-        if self.shards.get(&owner.shard).is_none_or(|shard| shard.link().is_none()) {
-            return;
-        }
-        let mut lane = std::mem::take(&mut self.partitions[partition as usize].lane);
-        lane.resend(|batch| self.transmit(partition, batch.bytes.clone()));
-        self.partitions[partition as usize].lane = lane;
-        self.settle(partition);
-    }
-
-    /// Fails the batches of a partition that were to be sent again.
-    fn give_up(&mut self, partition: u32, error: &Error) {
-        let mut ends = Vec::new();
-        let lane = &mut self.partitions[partition as usize].lane;
-        lane.give_up(error, |batch, result| ends.push((batch, result)));
-        self.tell(partition, ends);
-        self.settle(partition);
-    }
-
-    /// Fails everything that is not on its way: there is nowhere to send it.
-    fn fail_all(&mut self, error: &Error) {
-        self.stale = false;
-        for partition in std::mem::take(&mut self.resend) {
-            self.give_up(partition, error);
-        }
-        self.shared.lock().accumulator.seal_all();
-        for partition in 0..self.partitions.len() as u32 {
-            while let Some(sealed) = { self.shared.lock().accumulator.take(partition) } {
-                self.fail(partition, sealed, error);
-            }
-        }
-    }
-
-    /// Fails what has waited for a connection for longer than a delivery may take.
-    fn fail_old(&mut self, error: &Error) {
-        self.failures += 1;
-        let Some(too_old) = Instant::now().checked_sub(self.config.delivery_timeout) else { return };
-        for partition in 0..self.partitions.len() as u32 {
-            while let Some(sealed) = { self.shared.lock().accumulator.take_older(partition, too_old) } {
-                self.fail(partition, sealed, error);
-            }
-        }
     }
 }
