@@ -203,7 +203,8 @@ impl Sessions {
             parts: fetch.partitions.iter().map(Part::new).collect(),
             min_bytes: (fetch.min_bytes as usize).min(max_bytes),
             max_bytes,
-            deadline_ms: self.now_ms + u64::from(fetch.max_wait_ms),
+            // The clock's milliseconds are whole: one more, or the wait could end too early.
+            deadline_ms: self.now_ms + u64::from(fetch.max_wait_ms) + 1,
             may_wait: fetch.max_wait_ms > 0 && !self.draining,
             stage: Stage::Blocked { last: false },
             next: 0,

@@ -68,7 +68,8 @@ impl Buffers {
             buffer.clear();
             self.free.borrow_mut().push(buffer);
         }
-        self.given_back.notify_one();
+        // All look again: the first in line may want more than another.
+        self.given_back.notify_all();
     }
 }
 

@@ -191,7 +191,7 @@ async fn discard(reader: &mut StreamReader) {
 
 /// Sends what a connection is owed, until its end.
 async fn write(shard: &Shared, connection: Key, mut writer: StreamWriter) {
-    let mut output = shard.borrow_mut().sessions().spare_output();
+    let mut output = Output::default();
     loop {
         let next = future::poll_fn(|context| {
             shard.borrow_mut().sessions().poll_output(connection, &mut output, context)

@@ -435,11 +435,6 @@ impl Sessions {
         }
     }
 
-    /// An empty output to begin with.
-    pub fn spare_output(&mut self) -> Output {
-        self.spare_outputs.pop().unwrap_or_default()
-    }
-
     /// Looks whether something of a connection that waited for room of its own can go on.
     pub(super) fn has_room(&mut self, key: Key) {
         let Some(connection) = self.connections.get_mut(key) else { return };
