@@ -72,7 +72,7 @@ fn collect(folder: &Path, root: &Path, sources: &mut Vec<Source>) {
                 collect(&path, root, sources);
             }
         } else if TEXT_FILES.iter().any(|end| name.ends_with(end))
-            || path.parent().is_some_and(|p| p.ends_with(".ci"))
+            || path.parent().and_then(Path::file_name).is_some_and(|name| name == ".ci")
         {
             let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
             let path = path.strip_prefix(root).expect("a path below the root").to_string_lossy().into_owned();
