@@ -1,7 +1,8 @@
 //! The Rust client of the Ringmail message broker, for tokio; [`blocking`] is its front for programs
 //! without a runtime, and [`core`] the part without I/O.
 //!
-//! * [`Client`] holds the connections: one to each shard of the broker that owns a partition in use.
+//! * [`Client`] holds the connections: one to each shard of the broker that owns a partition in use, and
+//!   further ones for consumers of more partitions than one connection may have subscriptions.
 //! * [`Producer`] sends records, gathered into batches.
 //! * [`Consumer`] reads records, in place in the buffers that they were received into.
 //! * [`Admin`] manages topics.

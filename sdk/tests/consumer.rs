@@ -217,6 +217,27 @@ async fn the_broker_sends_no_more_than_there_is_room_for() {
 }
 
 #[tokio::test]
+async fn partitions_that_one_connection_cannot_serve_come_through_others() {
+    let broker = FakeBroker::start().await;
+    let client = client(&broker).await;
+    client.admin().alter_topic("t", 50, &[]).await.unwrap();
+    broker.model().max_subscriptions = 7;
+    let producer = client.producer("t").await.unwrap();
+    for partition in 0..50 {
+        producer.send(Record::new(b"x").partition(partition)).unwrap();
+    }
+    producer.flush().await.unwrap();
+    let mut consumer = client.consumer();
+    consumer.assign_topic("t", StartAt::Start).await.unwrap();
+    consumer.until_end().await.unwrap();
+    let mut seen = 0;
+    while consumer.next().await.unwrap().is_some() {
+        seen += 1;
+    }
+    assert_eq!(seen, 50);
+}
+
+#[tokio::test]
 async fn seek_pause_and_resume() {
     let broker = FakeBroker::with_shards(2).await;
     let client = client(&broker).await;

@@ -72,7 +72,7 @@ impl Client {
             passed_over: Mutex::default(),
             config,
         };
-        inner.pool.link(&inner.bootstrap).await?;
+        inner.pool.link(&inner.bootstrap, 0).await?;
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -171,15 +171,21 @@ impl Client {
 
     /// The connection to the server that the client was made with.
     pub(crate) async fn bootstrap_link(&self) -> Result<Link, Error> {
-        self.inner.pool.link(&self.inner.bootstrap).await
+        self.inner.pool.link(&self.inner.bootstrap, 0).await
     }
 
     /// The connection to ask about a partition that `shard` owns.
     pub(crate) async fn shard_link(&self, shard: u16) -> Result<Link, Error> {
-        let Some(endpoint) = self.own_port(shard) else { return self.bootstrap_link().await };
-        match self.inner.pool.link(&endpoint).await {
+        self.shard_link_nth(shard, 0).await
+    }
+
+    /// One of several such connections.
+    pub(crate) async fn shard_link_nth(&self, shard: u16, nth: usize) -> Result<Link, Error> {
+        let Inner { pool, bootstrap, .. } = &*self.inner;
+        let Some(endpoint) = self.own_port(shard) else { return pool.link(bootstrap, nth).await };
+        match pool.link(&endpoint, nth).await {
             Err(error) if error.is_connection() => {
-                let link = self.bootstrap_link().await?;
+                let link = pool.link(bootstrap, nth).await?;
                 // The broker is there, only this port is out of reach.
                 self.pass_over(endpoint);
                 Ok(link)

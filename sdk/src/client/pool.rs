@@ -1,4 +1,4 @@
-//! The connections of a client: one for each endpoint, made when it is needed and again when it was lost.
+//! The connections of a client: mostly one for each endpoint, made when it is needed and again when it was lost.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -65,11 +65,14 @@ struct Slot {
     not_before: Option<Instant>,
 }
 
+type SharedSlot = Arc<tokio::sync::Mutex<Slot>>;
+
 /// All connections of a client.
 #[derive(Debug)]
 pub(crate) struct Pool {
     config: ClientConfig,
-    slots: Mutex<HashMap<Endpoint, Arc<tokio::sync::Mutex<Slot>>>>,
+    /// By endpoint, and by number if there are several connections to one.
+    slots: Mutex<HashMap<(Endpoint, usize), SharedSlot>>,
 }
 
 impl Pool {
@@ -77,12 +80,12 @@ impl Pool {
         Self { config, slots: Mutex::default() }
     }
 
-    /// The connection to `endpoint`, after one attempt to connect if there is none. An attempt that follows
-    /// on failures waits first, longer after each.
-    pub async fn link(&self, endpoint: &Endpoint) -> Result<Link, Error> {
+    /// The `nth` connection to `endpoint`, after one attempt to connect if there is none. An attempt that
+    /// follows on failures waits first, longer after each.
+    pub async fn link(&self, endpoint: &Endpoint, nth: usize) -> Result<Link, Error> {
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.entry(endpoint.clone()).or_default().clone()
+            slots.entry((endpoint.clone(), nth)).or_default().clone()
         };
         let mut slot = slot.lock().await;
         if let Some(link) = slot.link.as_ref().filter(|link| link.is_open()) {

@@ -13,6 +13,9 @@ use crate::Error;
 use crate::client::Partition;
 use crate::client::link::{Command, Delivery, DeliverySink, Link};
 
+/// Connections of a consumer to one shard, at most.
+const MAX_CONNECTIONS: usize = 64;
+
 /// A partition, and where reading it has got to.
 #[derive(Debug)]
 pub(super) struct Assignment {
@@ -23,6 +26,8 @@ pub(super) struct Assignment {
     /// Where to stop.
     pub until: Option<u64>,
     pub paused: bool,
+    /// Which of the connections to the owner's shard to use.
+    pub connection: usize,
     /// Attempts in a row that did not go well.
     pub failures: u32,
     /// Whether the topic must be asked for before the next attempt.
@@ -52,13 +57,14 @@ impl Drop for Stream {
 }
 
 impl Assignment {
-    pub fn new(topic: Arc<str>, partition: u32, position: u64) -> Self {
+    pub fn new(topic: Arc<str>, partition: u32, position: u64, connection: usize) -> Self {
         Self {
             topic,
             partition,
             position,
             until: None,
             paused: false,
+            connection,
             failures: 0,
             stale: false,
             reset: None,
@@ -74,6 +80,13 @@ impl Assignment {
     /// Whether batches should be coming and are not.
     pub fn is_to_start(&self) -> bool {
         self.stream.is_none() && !self.paused && !self.is_finished()
+    }
+
+    /// The connection has as many subscriptions as the broker allows: goes on to the next, if there may be
+    /// so many.
+    pub fn next_connection(&mut self) -> bool {
+        self.connection += 1;
+        self.connection < MAX_CONNECTIONS
     }
 
     /// Has batches come from the position on, `share` bytes at most at a time.

@@ -59,7 +59,7 @@ pub enum Transport {
 #[derive(Debug, Clone)]
 pub struct ConsumerConfig {
     /// Bytes of batches that may be on their way or waiting here, over all partitions. Each partition has an
-    /// equal share of it, but at least 64 KiB, and may overdraw that by one batch. Default 16 MiB.
+    /// equal share of it, but at least 4 KiB, and may overdraw that by one batch. Default 16 MiB.
     pub buffer_bytes: usize,
     /// Whether every batch is checked: its checksum, and that its records lie within it. Default true.
     pub check_batches: bool,
@@ -81,7 +81,7 @@ impl Default for ConsumerConfig {
 }
 
 /// Least share of a partition in the buffer, in bytes.
-const MIN_SHARE_BYTES: usize = 64 * 1024;
+const MIN_SHARE_BYTES: usize = 4 * 1024;
 
 impl ConsumerConfig {
     /// Bytes that one of so many partitions may have on its way.

@@ -22,6 +22,10 @@ use crate::{Client, Error};
 pub use batch::{ConsumedBatch, ConsumedRecord};
 pub use config::{ConsumerConfig, OutOfRange, StartAt, Transport};
 
+/// Subscriptions that are had on one connection of a shard before there is another: somewhat below what
+/// brokers allow unless they are told otherwise.
+const SUBSCRIPTIONS_PER_CONNECTION: usize = 1000;
+
 /// Reads partitions; see [`Client::consumer`].
 ///
 /// Batches of all assigned partitions come in one stream, those of each partition in order. A lost connection
@@ -96,12 +100,15 @@ impl Consumer {
             by_topic.entry(topic).or_default().push((partition, start));
         }
         let mut assignments = Vec::new();
+        let mut on_shard: HashMap<u16, usize> = HashMap::new();
         for (name, starts) in by_topic {
             let topic = self.client.refresh(name).await?;
             let positions = self.positions(name, &starts).await?;
             for ((partition, _), position) in starts.into_iter().zip(positions) {
-                topic.partition(partition)?;
-                assignments.push(Assignment::new(topic.name.clone(), partition, position));
+                let count = on_shard.entry(topic.partition(partition)?.shard).or_default();
+                let connection = *count / SUBSCRIPTIONS_PER_CONNECTION;
+                *count += 1;
+                assignments.push(Assignment::new(topic.name.clone(), partition, position, connection));
             }
         }
         self.replace(assignments);
@@ -331,7 +338,7 @@ impl Consumer {
     fn after_received(&mut self, index: usize) {
         if self.assignments[index].is_finished() {
             self.stop(index);
-            self.count_unfinished();
+            self.unfinished -= 1;
         } else if self.assignments[index].is_to_start() {
             self.start_at(index, Instant::now());
         }
@@ -370,7 +377,8 @@ impl Consumer {
             let assignment = &mut self.assignments[index];
             (assignment.position, assignment.reset) = (offsets[0], None);
         }
-        let link = self.client.shard_link(owner.shard).await?;
+        let assignment = &self.assignments[index];
+        let link = self.client.shard_link_nth(owner.shard, assignment.connection).await?;
         let share = self.config.share(self.assignments.len());
         let key = self.next_key;
         self.next_key += 1;
@@ -424,6 +432,11 @@ impl Consumer {
         let code = error.code();
         if code == Some(ErrorCode::OffsetOutOfRange) {
             return self.out_of_range(index, &error);
+        }
+        if code == Some(ErrorCode::InvalidSubscription) && self.assignments[index].next_connection() {
+            self.stop(index);
+            self.start_at(index, Instant::now());
+            return Ok(());
         }
         self.retry(index);
         let passes = error.is_connection() || error.is_retriable();

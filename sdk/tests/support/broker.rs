@@ -30,6 +30,7 @@ impl FakeBroker {
         let mut model = broker.model();
         model.ports = broker.ports.clone();
         model.max_frame = 1 << 20;
+        model.max_subscriptions = 1024;
         model.create_topic("t", shards.into());
         drop(model);
         broker

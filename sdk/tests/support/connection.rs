@@ -201,6 +201,9 @@ impl Connection {
         let Some(log) = model.logs.get(&request.log) else {
             return self.error(Api::Subscribe, id, ErrorCode::UnknownPartition, "no partition of that log");
         };
+        if self.subscriptions.len() >= model.max_subscriptions {
+            return self.error(Api::Subscribe, id, ErrorCode::InvalidSubscription, "one too many");
+        }
         if request.offset < log.start || request.offset > log.end {
             return self.error(Api::Subscribe, id, ErrorCode::OffsetOutOfRange, "out of range");
         }

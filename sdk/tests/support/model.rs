@@ -108,6 +108,8 @@ pub struct Model {
     /// Refuses every handshake.
     pub refuse: Option<ErrorCode>,
     pub max_frame: u32,
+    /// Subscriptions of one connection, at most.
+    pub max_subscriptions: usize,
     pub idle_timeout_ms: u32,
     /// Produce requests that came, pings that came, produce requests to a shard that is not the owner.
     pub produced: usize,
