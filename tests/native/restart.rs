@@ -1,5 +1,7 @@
 //! What a restart keeps: everything that was acknowledged.
 
+use std::time::Duration;
+
 use ringmail_wire::protocol::*;
 
 use crate::broker::{Broker, Data};
@@ -91,6 +93,26 @@ fn more_and_fewer_shards_serve_everything() {
         }
     }
     assert_eq!(broker.shard_ports.len(), 4);
+}
+
+#[test]
+fn a_deletion_is_complete_even_if_a_crash_cuts_it_short() {
+    let data = Data::new();
+    let mut broker = Broker::start_two_shards(&data.path());
+    for number in 0..6 {
+        let mut client = broker.client();
+        let name = format!("t{number}");
+        for log in client.create(&name, 4) {
+            client.produce(log, &["a"]);
+        }
+        client.call(Api::DeleteTopic, &DeleteTopicRequest { name: &name }).ok::<()>();
+        broker.kill();
+        broker = Broker::start_two_shards(&data.path());
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    broker.stop();
+    let words = Broker::start_two_shards(&data.path()).stop();
+    assert!(!words.contains("belong to no topic"), "{words}");
 }
 
 #[test]

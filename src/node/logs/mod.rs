@@ -84,6 +84,8 @@ pub struct Logs {
     commands: VecDeque<(Command, Caller)>,
     /// Deleted logs of this shard that shard 0 does not know to be gone.
     dropping: Vec<LogId>,
+    /// Whether the disk is full: then waiting for room is in vain, and the engine is to say so.
+    full: bool,
     /// Whether a deletion may not have been stored: the engine had no room, or takes no more writes.
     drops_uncertain: bool,
 }
@@ -104,6 +106,7 @@ impl Logs {
             pending_limit: in_flight_limit / 2,
             commands: VecDeque::new(),
             dropping: Vec::new(),
+            full: false,
             drops_uncertain: false,
         }
     }
@@ -133,7 +136,8 @@ impl Logs {
     #[inline]
     pub fn room(&self, shard: ShardId) -> usize {
         if shard == self.shard {
-            self.pending_limit.saturating_sub(self.engine.pending_bytes())
+            let room = self.pending_limit.saturating_sub(self.engine.pending_bytes());
+            if self.full { self.pending_limit } else { room }
         } else {
             self.links[usize::from(shard)].room()
         }
@@ -336,6 +340,9 @@ impl Logs {
     /// Tells the operator what the engine says of its disk.
     fn report(&mut self, event: &Event) {
         let shard = self.shard;
+        if let Event::Full(full) = event {
+            self.full = *full;
+        }
         self.drops_uncertain |= matches!(event, Event::Fenced { .. } | Event::Full(true));
         match event {
             Event::Fenced { reason } => tracing::error!(

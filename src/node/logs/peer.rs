@@ -48,7 +48,7 @@ impl Logs {
 
     /// Changes keep their order: once one is held, so are those after it.
     fn change_when_room(&mut self, caller: Caller, change: LogChange) {
-        if self.held.is_empty() && self.engine.pending_bytes() < self.pending_limit {
+        if self.held.is_empty() && self.room(self.shard) > 0 {
             self.change(caller, change);
         } else {
             self.held.push_back(Held { caller, change });
@@ -57,7 +57,7 @@ impl Logs {
 
     /// Makes the changes that were held, as far as there is room. Senders have windows, so there are never many.
     pub fn release_held(&mut self) {
-        while self.engine.pending_bytes() < self.pending_limit {
+        while self.room(self.shard) > 0 {
             let Some(Held { caller, change }) = self.held.pop_front() else { return };
             self.change(caller, change);
         }
