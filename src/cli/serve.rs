@@ -68,8 +68,9 @@ fn announcement(ready: &Ready) -> String {
         } else {
             format!(" --server {address}")
         };
-        let _ = writeln!(text, "send a first message:  echo hello | ringmail produce greetings{server}");
-        let _ = writeln!(text, "and read it:           ringmail consume greetings --from start{server}");
+        let _ = writeln!(text, "create a topic:   ringmail topic create greetings{server}");
+        let _ = writeln!(text, "send a message:   echo hello | ringmail produce greetings{server}");
+        let _ = writeln!(text, "read from it:     ringmail consume greetings --from start{server}");
     }
     text
 }

@@ -81,7 +81,11 @@ impl From<CatalogError> for Fault {
             CatalogError::Name(_) => ErrorCode::InvalidTopicName,
             CatalogError::Partitions(_) => ErrorCode::InvalidPartitions,
             CatalogError::Config(_) => ErrorCode::InvalidConfig,
-            CatalogError::Unavailable(_) => ErrorCode::CatalogUnavailable,
+            CatalogError::Busy(_) => ErrorCode::CatalogUnavailable,
+            CatalogError::NotStored(cause) => match Self::from(cause.clone()).code {
+                code @ (ErrorCode::ShuttingDown | ErrorCode::StorageFull | ErrorCode::StorageFailed) => code,
+                _ => ErrorCode::CatalogUnavailable,
+            },
         };
         Self::new(code, error.to_string())
     }

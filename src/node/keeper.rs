@@ -81,8 +81,7 @@ impl Keeper {
     /// Wants a change.
     pub fn request(&mut self, command: Command, caller: Caller, logs: &mut Logs) {
         if self.queue.len() >= QUEUE {
-            let busy = format!("{QUEUE} changes wait already; try again a little later");
-            return logs.changed(caller, Err(CatalogError::Unavailable(busy)));
+            return logs.changed(caller, Err(CatalogError::Busy(QUEUE)));
         }
         self.queue.push_back((command, caller));
         self.go_on(logs);
@@ -123,7 +122,7 @@ impl Keeper {
             Err(error) => return tell(logs, caller, Err(error)),
         };
         match append(logs, Entry::Change(&change)) {
-            (0, failed) => tell(logs, caller, Err(unavailable(failed.as_ref()))),
+            (0, Some(error)) => tell(logs, caller, Err(CatalogError::NotStored(error))),
             (outstanding, failed) => self.step = Step::Writing { change, caller, outstanding, failed },
         }
     }
@@ -164,8 +163,8 @@ impl Keeper {
     ) {
         if outstanding > 0 {
             self.step = Step::Writing { change, caller, outstanding, failed };
-        } else if failed.is_some() {
-            tell(logs, caller, Err(unavailable(failed.as_ref())));
+        } else if let Some(error) = failed {
+            tell(logs, caller, Err(CatalogError::NotStored(error)));
         } else {
             self.changes += 1;
             apply(&change, logs);
@@ -243,9 +242,4 @@ fn tell(logs: &mut Logs, caller: Option<Caller>, result: Result<Arc<Change>, Cat
     if let Some(caller) = caller {
         logs.changed(caller, result);
     }
-}
-
-fn unavailable(error: Option<&AppendError>) -> CatalogError {
-    let words = error.map_or_else(|| "try again".to_owned(), ToString::to_string);
-    CatalogError::Unavailable(words)
 }

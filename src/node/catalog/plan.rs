@@ -1,5 +1,6 @@
 //! From what a client asks for to a [`Change`]: everything is checked and decided here, once, on shard 0.
 
+use ringmail_shards::api::AppendError;
 use ringmail_wire::protocol::LogId;
 
 use super::config::{TopicConfig, TopicValues};
@@ -38,9 +39,12 @@ pub enum CatalogError {
     /// A configuration that cannot be.
     #[error("{0}")]
     Config(String),
-    /// The change could not be made durable, or the catalog is too busy.
+    /// Too many changes wait already.
+    #[error("the catalog cannot be changed now: {0} changes wait already; try again a little later")]
+    Busy(usize),
+    /// The change could not be made durable.
     #[error("the catalog cannot be changed now: {0}")]
-    Unavailable(String),
+    NotStored(AppendError),
 }
 
 /// A change of the catalog that a client asks for.
