@@ -229,6 +229,8 @@ impl Sessions {
         }
         if let Stage::Starting(reply) = subscription.stage {
             self.settle(&reply);
+            let words = "the subscription was ended before it began";
+            self.refuse(&reply, &Fault::new(ErrorCode::InvalidSubscription, words));
         }
         if let Some(connection) = self.connections.get_mut(subscription.connection) {
             connection.subscriptions.remove(&subscription.id);

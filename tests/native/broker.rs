@@ -112,6 +112,13 @@ impl Drop for Broker {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if std::thread::panicking()
+            && let Some(mut stderr) = self.process.stderr.take()
+        {
+            let mut words = String::new();
+            let _ = stderr.read_to_string(&mut words);
+            eprintln!("the broker said: {words}");
+        }
     }
 }
 

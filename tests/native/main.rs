@@ -3,6 +3,7 @@
 mod bad_input;
 mod broker;
 mod catalog;
+mod churn;
 mod client;
 mod fetch;
 mod produce;
