@@ -598,19 +598,26 @@ impl Planner<'_> {
     fn take(&mut self, read: &Read, extent: &Extent, file: Option<FileId>, runs: &[Run]) {
         for run in runs_from(runs, extent.base, self.next) {
             let base = extent.base + u64::from(run.offset_delta);
+            let end = base + u64::from(run.records);
+            if end <= self.next {
+                continue;
+            }
+            if base > self.next {
+                // Offsets are dense: what is missing was lost to damage.
+                return;
+            }
             let wanted = match read.want {
                 Want::Time(timestamp, _) => run.max_timestamp >= timestamp,
                 _ => true,
             };
             if !wanted {
-                self.next = base + u64::from(run.records);
+                self.next = end;
                 continue;
             }
             let full = self.bytes > 0 && self.bytes + run.bytes as usize > read.max_bytes;
             if base >= read.until || full {
                 return;
             }
-            let end = base + u64::from(run.records);
             let planned = PlannedRun { position: run.position(), bytes: run.bytes, first: base, end };
             if !self.take_run(extent.segment, file, planned) {
                 return;

@@ -447,7 +447,9 @@ impl Recovery {
         self.expected = frame.header.number + 1;
         if let Some(segment) = shard.segments.get_mut(frame.header.segment) {
             segment.last_frame = frame.header.number;
-            segment.position = frame.position + frame.header.frame_bytes() as u64;
+            // A frame that claims more than the file has is broken; the footer goes to the file's end all the same.
+            let end = frame.position + frame.header.frame_bytes() as u64;
+            segment.position = end.min(segment.file_bytes);
         }
         for &(entry, at) in &frame.entries {
             let place = Place {

@@ -156,7 +156,7 @@ impl Scan {
             // Behind a broken frame the next one is looked for block by block.
             self.looked += if wrong.is_none() { length } else { BLOCK_BYTES };
             self.last_number = header.number;
-            self.last_end = Some(position + length as u64);
+            self.last_end = Some((position + length as u64).min(self.end));
             return Some(frame);
         }
         if self.all_read() {

@@ -306,3 +306,23 @@ fn a_used_file_whose_first_block_is_destroyed_is_not_taken_for_what_it_held_befo
         }
     }
 }
+
+#[test]
+fn a_read_of_what_neither_footer_nor_frames_have_ends() {
+    for frame in 1..=FRAMES as usize {
+        let mut driver = written();
+        driver.close();
+        let ends = ends(&driver);
+        let file = driver.disk.segments()[0];
+        let bytes = driver.disk.bytes(file);
+        let sections = bytes.len() - 2 * BLOCK;
+        bytes[frame * BLOCK..(frame + 1) * BLOCK].fill(0xee);
+        bytes[sections..sections + BLOCK].fill(0xee);
+        let (mut driver, logs) = reopen(&driver.disk, "both");
+        for (log, (contents, end)) in (1..).zip(logs.iter().zip(&ends)) {
+            assert!((1..=2).contains(&contents.damaged.len()), "{contents:?}");
+            assert_eq!(contents.records.len() + contents.damaged.len(), *end as usize);
+            assert!(driver.offset_for_time(log, 0).is_ok_and(|o| o == 0) || frame == 1);
+        }
+    }
+}

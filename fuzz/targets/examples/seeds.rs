@@ -5,7 +5,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use ringmail_fuzz_targets::MESSAGES;
+use ringmail::config::Config;
+use ringmail_fuzz_targets::{MESSAGES, written_segment};
+use ringmail_shards::format::footer::{self, FooterExtent, LogSnapshot, Row, Run};
 use ringmail_wire::batch::{BatchBuilder, Compression, HeadersBuf};
 use ringmail_wire::protocol::{
     Acks, Api, ConfigEntry, CreateTopicRequest, ErrorBody, ErrorCode, FetchPartition, FetchRequest,
@@ -78,6 +80,28 @@ fn full_messages(batch: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// A section of a footer, the block that ends it, and that block without most of its padding.
+fn footer() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let runs = [Run::new(4160, 144, 0, 1, 1000), Run::new(8256, 400, 1, 2, 990)];
+    let row = Row {
+        log: 7,
+        base: 0,
+        end: 3,
+        max_timestamp: 1000,
+        bytes: 544,
+        section_at: 0,
+        section_bytes: 0,
+        relocated: false,
+    };
+    let snapshots = [LogSnapshot { log: 7, start: 0, end: 3, dropped: false }];
+    let footer = footer::build(0, 1, 3, &[FooterExtent { row, runs: &runs }], &snapshots);
+    let section = footer.sections[..footer.rows[0].section_bytes as usize].to_vec();
+    let mut end = footer.directory[..56 + 32].to_vec();
+    end.resize(192 - 64, 0);
+    end.extend_from_slice(&footer.directory[footer.directory.len() - 64..]);
+    (section, footer.directory, end)
+}
+
 fn write(target: &str, name: &str, input: &[u8]) -> io::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(target);
     fs::create_dir_all(&folder)?;
@@ -101,6 +125,17 @@ fn main() -> io::Result<()> {
             write("native_messages", &format!("{name}-full"), &[&[pick], &body[..]].concat())?;
         }
     }
+
+    write("config", "default", Config::default().render().as_bytes())?;
+    write("config", "few", b"[log]\nsegment = \"64 MiB\"\n\n[node]\nshards = 2\n")?;
+
+    let (section, directory, end) = footer();
+    write("footer", "section", &section[..section.len() - 4])?;
+    write("footer", "end", &directory)?;
+
+    let unsealed = written_segment(4);
+    write("segment", "unsealed", &unsealed)?;
+    write("segment", "sealed", &[&unsealed[..unsealed.len() - end.len()], &end].concat())?;
 
     let handshake =
         HandshakeRequest { min_version: 1, max_version: 1, features: features::ALL, client: "seed" };

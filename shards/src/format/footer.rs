@@ -218,6 +218,8 @@ impl Trailer {
             + u64::from(trailer.snapshots) * SNAPSHOT_BYTES as u64
             + TRAILER_BYTES as u64;
         let fits = contents <= trailer.directory_bytes && trailer.directory_bytes <= trailer.footer_bytes;
+        let blocks = |bytes: u64| bytes.is_multiple_of(BLOCK_BYTES as u64);
+        let fits = fits && blocks(trailer.footer_bytes) && blocks(trailer.directory_bytes);
         let in_range = trailer.segment < MAX_NUMBER && trailer.last_frame < MAX_NUMBER;
         (fits && in_range).then_some(trailer)
     }

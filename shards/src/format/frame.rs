@@ -113,6 +113,10 @@ pub fn walk(header: &FrameHeader, frame: &[u8]) -> (Vec<FoundEntry>, Option<Entr
     while left > 0 {
         left -= 1;
         match EntryHeader::parse(bytes.get(at..).unwrap_or_default()) {
+            Ok(entry) if at + entry.entry_bytes() > bytes.len() => {
+                wrong = Some(EntryError::Truncated);
+                break;
+            }
             Ok(entry) => {
                 wrong = wrong.or(entry.payload(&bytes[at..]).err());
                 chain = chain_crc(chain, EntryHeader::stored_crc(&bytes[at..]));
