@@ -6,6 +6,7 @@
 //! a turn.
 
 mod connection;
+mod ending;
 mod error;
 mod fetch;
 mod handshake;

@@ -23,15 +23,6 @@ use crate::node::logs::Logs;
 use crate::node::message::Outcome;
 use crate::node::slab::{Key, Slab};
 
-/// How long a connection that is to be closed is given to take what it is still sent, in milliseconds.
-const LINGER_MS: u64 = 2_000;
-
-/// How long the answers to a client that sends no more may take, in milliseconds.
-const LAST_ANSWERS_MS: u64 = 30_000;
-
-/// How often connections are looked at for timeouts, in milliseconds.
-const INSPECTION_MS: u64 = 500;
-
 /// Emptied buffers that are kept for the next connection that is sent something.
 const SPARE_OUTPUTS: usize = 64;
 
@@ -129,20 +120,21 @@ pub struct Sessions {
     /// When fetches that wait give up.
     pub(super) deadlines: BinaryHeap<Reverse<(u64, Key)>>,
     /// Connections that were given something to send.
-    dirty: Vec<Key>,
+    pub(super) dirty: Vec<Key>,
     /// Connections with something blocked that can go on.
     resumable: Vec<Key>,
     /// By shard, connections whose next request adds to that shard, and how much.
     stalled: Vec<VecDeque<(Key, usize)>>,
     spare_outputs: Vec<Output>,
     /// Bytes that all connections together have not taken.
-    unsent: usize,
+    pub(super) unsent: usize,
     /// Batches that were refused without telling their producers, who want no acknowledgement.
     pub(super) refused_silently: u64,
     /// Whether the broker is going down.
     pub(super) draining: bool,
     pub(super) now_ms: u64,
-    inspected_ms: u64,
+    /// When connections were last looked at for timeouts.
+    pub(super) inspected_ms: u64,
 }
 
 impl Sessions {
@@ -166,6 +158,21 @@ impl Sessions {
             now_ms: 0,
             inspected_ms: 0,
         }
+    }
+
+    /// Notes the time, in milliseconds of the monotonic clock.
+    pub fn set_now(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+    }
+
+    /// The time as it was noted last.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// When something is due, if nothing happens before; milliseconds of the monotonic clock.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.deadlines.peek().map(|Reverse((deadline_ms, _))| *deadline_ms)
     }
 
     /// Takes on a connection from `peer`.
@@ -510,155 +517,6 @@ impl Sessions {
     /// So many bytes may be read at once, where `wanted` are asked for.
     pub(super) fn read_size(&self, wanted: usize) -> usize {
         if self.unsent < UNSENT_LIMIT { wanted } else { wanted.min(SMALL_READ) }
-    }
-
-    /// Tells a client what is wrong, and closes the connection after that.
-    fn end_with(&mut self, key: Key, api: u8, correlation: u32, fault: &Fault) {
-        if let Some(connection) = self.connections.get(key) {
-            tracing::debug!(peer = connection.peer, error = %fault.message, "closing a connection");
-        }
-        self.write(key, |output| put_fault(output, api, correlation, fault));
-        self.end(key, LINGER_MS);
-    }
-
-    /// Takes no more requests from a connection; what it is owed is sent within `after_ms`.
-    fn end(&mut self, key: Key, after_ms: u64) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        if connection.is_ending() {
-            return;
-        }
-        connection.phase = Phase::Ending { deadline_ms: self.now_ms + after_ms };
-        connection.stall = None;
-        connection.wake_reader();
-        if !connection.dirty {
-            connection.dirty = true;
-            self.dirty.push(key);
-        }
-    }
-
-    /// The client sends no more. What it is owed is still sent.
-    pub fn finished(&mut self, key: Key, logs: &mut Logs) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        connection.finished = true;
-        if connection.is_ending() {
-            self.cut(key);
-        } else {
-            self.end_subscriptions(key, logs);
-            self.end_waits(key, logs);
-            self.end(key, LAST_ANSWERS_MS);
-        }
-    }
-
-    /// Cuts a connection off: its tasks end.
-    pub fn cut(&mut self, key: Key) {
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.phase = Phase::Cut;
-            connection.wake_reader();
-            connection.wake_writer();
-        }
-    }
-
-    /// Whether a connection is cut off or gone.
-    pub fn is_cut(&self, key: Key) -> bool {
-        self.connections.get(key).is_none_or(|connection| connection.phase == Phase::Cut)
-    }
-
-    /// Forgets a connection, at the end of its writer.
-    pub fn close(&mut self, key: Key, logs: &mut Logs) {
-        self.end_subscriptions(key, logs);
-        self.forget_fetches(key, logs);
-        if let Some(connection) = self.connections.remove(key) {
-            tracing::debug!(shard = self.settings.shard, peer = connection.peer, "disconnected");
-            self.unsent -= connection.unsent();
-        }
-    }
-
-    /// Notes the time, in milliseconds of the monotonic clock.
-    pub fn set_now(&mut self, now_ms: u64) {
-        self.now_ms = now_ms;
-    }
-
-    /// The time as it was noted last.
-    pub fn now_ms(&self) -> u64 {
-        self.now_ms
-    }
-
-    /// When something is due, if nothing happens before; milliseconds of the monotonic clock.
-    pub fn next_deadline(&self) -> Option<u64> {
-        self.deadlines.peek().map(|Reverse((deadline_ms, _))| *deadline_ms)
-    }
-
-    /// Does what is due: fetches that have waited long enough, connections that were silent for too long.
-    pub fn tick(&mut self, logs: &mut Logs) {
-        while let Some(Reverse((deadline_ms, key))) = self.deadlines.peek().copied()
-            && deadline_ms <= self.now_ms
-        {
-            self.deadlines.pop();
-            self.fetch_timed_out(key, deadline_ms, logs);
-        }
-        self.forget_old_deadlines();
-        if self.now_ms >= self.inspected_ms + INSPECTION_MS {
-            self.inspected_ms = self.now_ms;
-            self.inspect();
-        }
-    }
-
-    fn inspect(&mut self) {
-        let now = self.now_ms;
-        let (idle, handshake) = (self.settings.idle_timeout_ms, self.settings.handshake_timeout_ms);
-        let due = |connection: &Connection| match connection.phase {
-            Phase::New => now >= connection.heard_ms + handshake,
-            Phase::Open if connection.unsent() > 0 => {
-                now >= connection.sent_ms.max(connection.heard_ms) + idle
-            }
-            Phase::Open => !connection.waits() && now >= connection.heard_ms + idle,
-            Phase::Ending { deadline_ms } => now >= deadline_ms,
-            Phase::Cut => false,
-        };
-        let due: Vec<Key> =
-            self.connections.iter().filter(|(_, connection)| due(connection)).map(|(key, _)| key).collect();
-        for key in due {
-            let Some(connection) = self.connections.get(key) else { continue };
-            let words = match connection.phase {
-                Phase::New => format!("no handshake came within {handshake} ms: the connection is closed"),
-                Phase::Open if connection.unsent() == 0 => {
-                    format!("nothing came for {idle} ms: the connection is closed; send a ping to keep one")
-                }
-                // It does not take what it is sent, so there is no use in sending more.
-                _ => {
-                    self.cut(key);
-                    continue;
-                }
-            };
-            self.end_with(key, 0, 0, &Fault::new(ErrorCode::IdleTimeout, words));
-        }
-    }
-
-    /// The broker is going down: what waits is answered, new work is refused.
-    pub fn drain(&mut self, logs: &mut Logs) {
-        self.draining = true;
-        let keys: Vec<Key> = self.connections.keys().collect();
-        for key in keys {
-            self.shut_subscriptions(key, logs);
-            self.end_waits(key, logs);
-        }
-    }
-
-    /// Whether every request is answered and every answer sent.
-    pub fn is_drained(&self) -> bool {
-        let settled = |connection: &Connection| connection.requests == 0 && connection.unsent() == 0;
-        self.connections.iter().all(|(_, connection)| settled(connection))
-    }
-
-    /// Whether there are no connections.
-    pub fn is_empty(&self) -> bool {
-        self.connections.is_empty()
-    }
-
-    /// Cuts all connections off.
-    pub fn cut_all(&mut self) {
-        let keys: Vec<Key> = self.connections.keys().collect();
-        keys.into_iter().for_each(|key| self.cut(key));
     }
 }
 
