@@ -18,7 +18,9 @@ const FILL_BYTES: u64 = 1 << 20;
 const FILL_AFTER_IDLE_MS: u64 = 100;
 /// Milliseconds between attempts to create a file on a full disk.
 const FULL_RETRY_MS: u64 = 1000;
-const RETENTION_EVERY_MS: u64 = 1000;
+/// Emptied files that are kept at least: what retention frees in one step a busy shard needs again before the next.
+const SPARES_KEPT: usize = 8;
+const RETENTION_EVERY_MS: u64 = 200;
 
 /// What upkeep remembers between its steps.
 #[derive(Debug, Default)]
@@ -406,8 +408,8 @@ impl Shard {
 
     /// Makes a file whose content is dead a spare one, or removes it.
     pub(crate) fn reuse_file(&mut self, file: FileId, bytes: u64) {
-        let keep =
-            self.segments.spares.len() < self.config.spare_segments * 2 && bytes == self.config.segment_bytes;
+        let most = (self.config.spare_segments * 2).max(SPARES_KEPT);
+        let keep = self.segments.spares.len() < most && bytes == self.config.segment_bytes;
         if keep {
             self.mark_spare(file);
         } else {
