@@ -18,8 +18,11 @@ const FILL_BYTES: u64 = 1 << 20;
 const FILL_AFTER_IDLE_MS: u64 = 100;
 /// Milliseconds between attempts to create a file on a full disk.
 const FULL_RETRY_MS: u64 = 1000;
-/// Emptied files that are kept at least: what retention frees in one step a busy shard needs again before the next.
-const SPARES_KEPT: usize = 8;
+/// Emptied files that an idle shard keeps at least.
+const SPARES_KEPT: usize = 4;
+/// Milliseconds without writes after which emptied files beyond that are removed. Removing a large file keeps the file
+/// system's journal busy for tens of milliseconds, in which no sync ends; and a busy shard needs the file again.
+const TRIM_AFTER_IDLE_MS: u64 = 2000;
 const RETENTION_EVERY_MS: u64 = 200;
 
 /// What upkeep remembers between its steps.
@@ -166,6 +169,7 @@ impl Shard {
             self.retain();
         }
         self.fill_spares();
+        self.trim_spares();
         self.clean();
     }
 
@@ -277,6 +281,18 @@ impl Shard {
     pub(crate) fn file_removed(&mut self, result: Result<(), IoError>) {
         if let Err(error) = result {
             tracing::warn!(%error, "a file that is not needed could not be removed");
+        }
+    }
+
+    /// Removes a spare file beyond those that are kept, if nothing else is to be done.
+    fn trim_spares(&mut self) {
+        let most = (self.config.spare_segments * 2).max(SPARES_KEPT);
+        let idle = self.commit.is_idle() && self.now_ms >= self.upkeep.last_write_ms + TRIM_AFTER_IDLE_MS;
+        if !idle || self.segments.spares.len() <= most {
+            return;
+        }
+        if let Some(spare) = self.segments.spares.pop_if(|s| !s.busy) {
+            self.ops.push(IoOp::Remove { file: spare.file }, Purpose::Remove);
         }
     }
 
@@ -408,9 +424,7 @@ impl Shard {
 
     /// Makes a file whose content is dead a spare one, or removes it.
     pub(crate) fn reuse_file(&mut self, file: FileId, bytes: u64) {
-        let most = (self.config.spare_segments * 2).max(SPARES_KEPT);
-        let keep = self.segments.spares.len() < most && bytes == self.config.segment_bytes;
-        if keep {
+        if bytes == self.config.segment_bytes {
             self.mark_spare(file);
         } else {
             self.ops.push(IoOp::Remove { file }, Purpose::Remove);
