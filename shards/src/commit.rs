@@ -20,6 +20,8 @@ const SMALL_IN_FLIGHT: usize = 1;
 /// So many frames may be in flight of at least [`MEDIUM_BYTES`].
 const MEDIUM_IN_FLIGHT: usize = 4;
 const MEDIUM_BYTES: usize = 128 << 10;
+/// Milliseconds after which a write is tried again that a full disk refused.
+const FULL_RETRY_MS: u64 = 200;
 
 /// The frame that takes entries now.
 #[derive(Debug)]
@@ -57,8 +59,12 @@ struct Closed {
 struct Flying {
     number: u64,
     segment: u64,
+    position: u64,
+    data: Bytes,
     body: usize,
     io: IoId,
+    /// The disk was full: when to write again.
+    again_ms: Option<u64>,
     written: bool,
     synced: bool,
     /// If written with dsync: frames up to this number of the same segment become durable with it.
@@ -297,6 +303,7 @@ impl Shard {
         if self.commit.fenced.is_some() {
             return;
         }
+        self.write_again();
         while self.commit.unwritten < self.config.writes_in_flight {
             if self.commit.closed.is_empty() {
                 if !self.commit.should_close(self.config.write_bytes, self.config.writes_in_flight) {
@@ -324,8 +331,11 @@ impl Shard {
         self.commit.flying.push_back(Flying {
             number: frame.number,
             segment: frame.segment,
+            position: frame.position,
+            data: frame.data,
             body: frame.body,
             io,
+            again_ms: None,
             written: false,
             synced: false,
             covers: frame.sync.then_some(self.commit.written),
@@ -333,6 +343,17 @@ impl Shard {
             since_ms: self.now_ms,
         });
         true
+    }
+
+    /// Writes again what a full disk refused.
+    fn write_again(&mut self) {
+        let now = self.now_ms;
+        for frame in self.commit.flying.iter_mut().filter(|f| f.again_ms.is_some_and(|at| at <= now)) {
+            let Some(file) = self.segments.get(frame.segment).and_then(|s| s.file) else { continue };
+            let (position, data, dsync) = (frame.position, frame.data.clone(), frame.covers.is_some());
+            frame.io = self.ops.push(IoOp::Write { file, position, data, dsync }, Purpose::Frame);
+            frame.again_ms = None;
+        }
     }
 
     /// Syncs written frames that were not written with dsync, if somebody waits or it has been long enough.
@@ -356,11 +377,17 @@ impl Shard {
 
     /// A frame's write has completed.
     pub(crate) fn frame_written(&mut self, io: IoId, result: Result<(), IoError>) {
-        if let Err(error) = result {
-            return self.fence(format!("a write failed: {error}"));
-        }
         let commit = &mut self.commit;
         let Some(at) = commit.flying.iter().position(|f| f.io == io) else { return };
+        match result {
+            Ok(()) => self.upkeep.write_refused = false,
+            // Room for the data was allocated, but the file system may need some for itself. Nothing is lost by waiting.
+            Err(IoError::Full) => {
+                commit.flying[at].again_ms = Some(self.now_ms + FULL_RETRY_MS);
+                return self.note_write_refused();
+            }
+            Err(error) => return self.fence(format!("a write failed: {error}")),
+        }
         commit.unwritten -= 1;
         commit.flying[at].written = true;
         let (number, segment, covers) =

@@ -48,6 +48,8 @@ pub(crate) struct Segment {
     pub rows: Vec<Row>,
     /// The directory of the footer, until its sections are durable.
     pub directory: Vec<u8>,
+    /// When to try again to seal it; milliseconds since the Unix epoch.
+    pub seal_at_ms: u64,
     /// The cleaner could not read it.
     pub left_alone: bool,
     /// It may be recycled once this frame is durable: what emptied it is in there.
@@ -73,6 +75,7 @@ impl Segment {
             footer_at: 0,
             rows: Vec::new(),
             directory: Vec::new(),
+            seal_at_ms: 0,
             left_alone: false,
             empty_after: 0,
         }

@@ -30,6 +30,10 @@ const RETENTION_EVERY_MS: u64 = 200;
 pub(crate) struct Upkeep {
     creating: bool,
     full_since: Option<u64>,
+    /// The last write, of a frame or footer, was refused for want of room, though room for it was allocated.
+    pub write_refused: bool,
+    /// Whether `full_since` is because of that, and not because no file could be created.
+    full_by_write: bool,
     filling: bool,
     last_write_ms: u64,
     last_frames: u64,
@@ -158,6 +162,9 @@ impl Shard {
     }
 
     pub(crate) fn upkeep_tick(&mut self) {
+        if self.upkeep.full_by_write && !self.upkeep.write_refused {
+            self.no_longer_full();
+        }
         if self.commit.fenced.is_some() || self.closing {
             return;
         }
@@ -188,6 +195,20 @@ impl Shard {
         self.ops.push(op, Purpose::CreateSpare(file));
     }
 
+    pub(crate) fn note_write_refused(&mut self) {
+        self.upkeep.write_refused = true;
+        self.upkeep.full_by_write |= self.upkeep.full_since.is_none();
+        self.note_full();
+    }
+
+    /// The disk has refused something for want of room.
+    fn note_full(&mut self) {
+        if self.upkeep.full_since.is_none() {
+            self.events.push_back(Event::Full(true));
+        }
+        self.upkeep.full_since = Some(self.now_ms);
+    }
+
     pub(crate) fn spare_created(&mut self, file: FileId, result: Result<(), IoError>) {
         self.upkeep.creating = false;
         match result {
@@ -197,10 +218,7 @@ impl Shard {
             }
             Err(error) => {
                 tracing::warn!(%error, "no further segment could be created");
-                if self.upkeep.full_since.is_none() {
-                    self.events.push_back(Event::Full(true));
-                }
-                self.upkeep.full_since = Some(self.now_ms);
+                self.note_full();
                 // What was allocated of it goes again.
                 self.ops.push(IoOp::Remove { file }, Purpose::Remove);
             }
@@ -222,6 +240,7 @@ impl Shard {
     }
 
     fn no_longer_full(&mut self) {
+        self.upkeep.full_by_write = false;
         if self.upkeep.full_since.take().is_some() {
             self.events.push_back(Event::Full(false));
         }
@@ -305,7 +324,7 @@ impl Shard {
             .iter()
             .filter(|s| s.state == SegmentState::Closed && s.last_frame <= durable && s.file.is_some())
             // What was deleted of it is left out: the entry that deleted it must be durable first.
-            .filter(|s| s.empty_after <= durable)
+            .filter(|s| s.empty_after <= durable && s.seal_at_ms <= self.now_ms)
             .map(|s| s.number)
             .collect();
         for number in due {
@@ -371,10 +390,19 @@ impl Shard {
     }
 
     pub(crate) fn footer_written(&mut self, number: u64, result: Result<(), IoError>) {
-        if let Err(error) = result {
-            return self.fence(format!("the footer of a segment could not be written: {error}"));
-        }
         let Some(segment) = self.segments.get_mut(number) else { return };
+        match result {
+            Ok(()) => self.upkeep.write_refused = false,
+            // Its frames are durable and it is read without a footer: that can wait until there is room.
+            Err(IoError::Full) if self.recovery.is_none() => {
+                segment.state = SegmentState::Closed;
+                segment.seal_at_ms = self.now_ms + FULL_RETRY_MS;
+                return self.note_write_refused();
+            }
+            Err(error) => {
+                return self.fence(format!("the footer of a segment could not be written: {error}"));
+            }
+        }
         segment.state = SegmentState::Sealed;
         segment.snapshot = Vec::new();
         for row in std::mem::take(&mut segment.rows) {

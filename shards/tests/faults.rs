@@ -120,6 +120,40 @@ fn a_disk_that_is_full_from_the_start_acknowledges_nothing() {
     driver.append(1, &[b"value"]).expect("there is room");
 }
 
+#[test]
+fn a_write_for_which_there_is_no_room_is_done_later() {
+    let mut driver = open(1);
+    driver.disk.no_room = Some(|op| matches!(op, IoOp::Write { .. }));
+    let (token, _) = driver.append(1, &[b"value"]).expect("nothing is known yet");
+    driver.settle();
+    driver.pass(1000);
+    assert!(!driver.is_acknowledged(token));
+    assert_eq!(fullness(&driver), [true]);
+    driver.disk.no_room = None;
+    driver.pass(1000);
+    assert!(driver.is_acknowledged(token), "{:?}", driver.events);
+    assert_eq!(fullness(&driver), [true, false]);
+    assert_eq!(driver.reopen().contents(1, 64 * KIB).records.len(), 1);
+}
+
+#[test]
+fn a_footer_for_which_there_is_no_room_is_written_later() {
+    let mut driver = open(1);
+    driver.disk.no_room = Some(|op| matches!(op, IoOp::Write { position, .. } if *position >= 244 << 10));
+    for _ in 0..60 {
+        driver.append(1, &[&[7; 8 * KIB]]).expect("there is room for segments");
+        driver.pass(100);
+    }
+    assert!(!driver.events.iter().any(|e| matches!(e, Event::Fenced { .. })), "{:?}", driver.events);
+    assert_eq!(driver.contents(1, 64 * KIB).records.len(), 60, "what is not sealed is read all the same");
+    driver.disk.no_room = None;
+    driver.pass(3000);
+    assert_eq!(fullness(&driver).last(), Some(&false));
+    driver.close();
+    let driver_again = driver.reopen();
+    assert!(driver_again.damage().is_empty());
+}
+
 /// Fails operations while five appends wait, and checks that nothing more is promised; gives how many of the five
 /// were durable before.
 fn fences(refuse: fn(&IoOp) -> bool) -> usize {

@@ -64,6 +64,8 @@ pub struct MemDisk {
     pub capacity: Option<usize>,
     /// Operations of which this holds fail.
     pub refuse: Option<fn(&IoOp) -> bool>,
+    /// Operations for which there is no room.
+    pub no_room: Option<fn(&IoOp) -> bool>,
     pub removed: Vec<FileId>,
     pub writes: u64,
     pub syncs: u64,
@@ -121,6 +123,9 @@ impl MemDisk {
     }
 
     fn execute(&mut self, op: IoOp) -> IoResult {
+        if self.no_room.is_some_and(|no_room| no_room(&op)) {
+            return Err(ringmail_shards::io::IoError::Full);
+        }
         if self.refuse.is_some_and(|refuse| refuse(&op)) {
             return Err(IoError::Failed("injected".into()));
         }
