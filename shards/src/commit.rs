@@ -235,7 +235,8 @@ impl Shard {
             }
             self.close_frame();
         }
-        let frees_space = entry.kind != EntryKind::Records || entry.is_relocated();
+        let essential = self.logs.get(&entry.log).is_some_and(|log| log.config.essential);
+        let frees_space = entry.kind != EntryKind::Records || entry.is_relocated() || essential;
         let room = self.segment_for(align_up(FRAME_HEADER_BYTES + bytes, BLOCK_BYTES), frees_space)?;
         let (segment, position, first) = room;
         let lead = if first { BLOCK_BYTES } else { 0 };

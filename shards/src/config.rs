@@ -72,9 +72,13 @@ pub struct LogConfig {
     pub retention_bytes: Option<u64>,
     /// Bytes of the largest batch, if less than the shard's.
     pub max_batch_bytes: Option<u32>,
+    /// Whether its records may use the space that a full disk leaves for what frees space: the catalog's do, or no
+    /// topic could be deleted then.
+    pub essential: bool,
 }
 
 impl LogConfig {
     /// Keeps everything.
-    pub const KEEP: Self = Self { retention_ms: None, retention_bytes: None, max_batch_bytes: None };
+    pub const KEEP: Self =
+        Self { retention_ms: None, retention_bytes: None, max_batch_bytes: None, essential: false };
 }

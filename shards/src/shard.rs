@@ -116,8 +116,9 @@ impl Shard {
     /// # Errors
     /// See [`AppendError`]; nothing was appended then.
     pub fn append(&mut self, log: LogId, batch: &[u8], acks: Acks, token: Token) -> Result<u64, AppendError> {
-        self.admit_records()?;
+        self.admit()?;
         let state = self.logs.get(&log).ok_or(AppendError::UnknownLog(log))?;
+        self.admit_records(&state.config)?;
         let entry = self.check_batch(log, state, batch)?;
         let place = self.place(&entry, batch, acks == Acks::Synced)?;
         self.index_records(place, &entry);
@@ -177,11 +178,10 @@ impl Shard {
         Ok(())
     }
 
-    /// Whether records can be appended now. On a full disk the last spare segment is for what frees space: deletions,
+    /// Whether records of a log can be appended now. On a full disk the last spare segment is for what frees space: deletions,
     /// retention, the cleaner.
-    fn admit_records(&self) -> Result<(), AppendError> {
-        self.admit()?;
-        let room = !self.upkeep.is_full() || !self.segments.spares.is_empty();
+    fn admit_records(&self, config: &LogConfig) -> Result<(), AppendError> {
+        let room = !self.upkeep.is_full() || !self.segments.spares.is_empty() || config.essential;
         room.then_some(()).ok_or(AppendError::Full)
     }
 

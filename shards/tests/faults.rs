@@ -121,6 +121,19 @@ fn a_disk_that_is_full_from_the_start_acknowledges_nothing() {
 }
 
 #[test]
+fn an_essential_log_takes_records_on_a_full_disk() {
+    let mut driver = open(1);
+    driver.shard.put_log(2, LogConfig { essential: true, ..LogConfig::KEEP });
+    driver.disk.capacity = Some(5 * config().segment_bytes as usize);
+    fill(&mut driver);
+    let large = [7; 8 * KIB];
+    assert_eq!(driver.append(1, &[&large]).err(), Some(AppendError::Full));
+    let (token, _) = driver.append(2, &[&large]).expect("the last spare is for this");
+    driver.settle();
+    assert!(driver.is_acknowledged(token));
+}
+
+#[test]
 fn a_write_for_which_there_is_no_room_is_done_later() {
     let mut driver = open(1);
     driver.disk.no_room = Some(|op| matches!(op, IoOp::Write { .. }));

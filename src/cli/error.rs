@@ -90,7 +90,7 @@ impl CliError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Connect { .. } => NOT_REACHED,
-            Self::Sdk(Error::Config(_)) => WRONG_USAGE,
+            Self::Sdk(Error::Config(_)) | Self::Serve(ServeError::Config(_)) => WRONG_USAGE,
             Self::Config(ConfigCommandError::Config(_)) | Self::Doctor(DoctorError::Config(_)) => WRONG_USAGE,
             Self::Log(error) if error.is_usage() => WRONG_USAGE,
             _ => FAILED,

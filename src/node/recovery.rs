@@ -92,7 +92,7 @@ impl Recovery {
     /// might give out again.
     pub async fn catalog(&mut self) -> Result<(Catalog, usize), StartError> {
         let failed = |reason: String| StartError::Catalog { reason };
-        self.engine.put_log(CATALOG_LOG, LogConfig::KEEP);
+        self.engine.put_log(CATALOG_LOG, LogConfig { essential: true, ..LogConfig::KEEP });
         let state = self.engine.log_state(CATALOG_LOG).expect("the log was made known");
         let mut replay = Replay::default();
         let mut offset = state.log_start;
