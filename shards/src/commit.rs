@@ -297,6 +297,7 @@ impl Shard {
             sync: filling.sync,
         });
         self.stats.frames += 1;
+        self.upkeep.window_bytes += padded as u64;
     }
 
     /// Hands out the writes and syncs that are due.

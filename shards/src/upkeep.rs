@@ -14,8 +14,11 @@ use crate::shard::Shard;
 
 /// Bytes that one operation fills with zeros.
 const FILL_BYTES: u64 = 1 << 20;
-/// Milliseconds without writes before spare files are filled.
-const FILL_AFTER_IDLE_MS: u64 = 100;
+/// Bytes written in a second up to which spare files are filled beside: the disk has room to spare then, and a filled
+/// file makes each sync several times faster. Above it, commits are so large that they hide a slow sync.
+const FILL_BELOW_RATE: u64 = 256 << 20;
+/// Milliseconds over which that rate is taken.
+const RATE_WINDOW_MS: u64 = 200;
 /// Milliseconds between attempts to create a file on a full disk.
 const FULL_RETRY_MS: u64 = 1000;
 /// Emptied files that an idle shard keeps at least.
@@ -37,6 +40,10 @@ pub(crate) struct Upkeep {
     filling: bool,
     last_write_ms: u64,
     last_frames: u64,
+    /// Bytes of frames in the present window, when that began, and whether there were many in the one before.
+    pub window_bytes: u64,
+    window_at: u64,
+    busy: bool,
     retention_at: u64,
 }
 
@@ -171,6 +178,11 @@ impl Shard {
         if self.stats.frames != self.upkeep.last_frames {
             (self.upkeep.last_frames, self.upkeep.last_write_ms) = (self.stats.frames, self.now_ms);
         }
+        let elapsed = self.now_ms.saturating_sub(self.upkeep.window_at);
+        if elapsed >= RATE_WINDOW_MS {
+            let rate = std::mem::take(&mut self.upkeep.window_bytes) * 1000 / elapsed;
+            (self.upkeep.window_at, self.upkeep.busy) = (self.now_ms, rate > FILL_BELOW_RATE);
+        }
         if self.now_ms >= self.upkeep.retention_at {
             self.upkeep.retention_at = self.now_ms + RETENTION_EVERY_MS;
             self.retain();
@@ -247,8 +259,7 @@ impl Shard {
     }
 
     fn fill_spares(&mut self) {
-        let idle = self.commit.is_idle() && self.now_ms >= self.upkeep.last_write_ms + FILL_AFTER_IDLE_MS;
-        if self.upkeep.filling || !idle {
+        if self.upkeep.filling || self.upkeep.busy {
             return;
         }
         let segment_bytes = self.config.segment_bytes;
