@@ -34,7 +34,7 @@ fn topics_are_listed_and_described() {
     let data = Data::new();
     let broker = Broker::start_two_shards(&data.path());
     let mut client = broker.client_at(1);
-    assert_eq!(create(&mut client, "b", 3, &[("retention.ms", "1000")]), 0);
+    assert_eq!(create(&mut client, "b", 3, &[("retention.ms", "-1")]), 0);
     assert_eq!(create(&mut client, "a", 0, &[]), 0);
     let frame = client.call(Api::ListTopics, &ListTopicsRequest);
     let topics = frame.ok::<ListTopicsResponse<'_>>().topics;
@@ -48,7 +48,7 @@ fn topics_are_listed_and_described() {
     assert_eq!(watermarks, [(logs[0], 0), (logs[1], 0), (logs[2], 2)]);
     assert!(described.partitions[2].bytes > 0);
     let entry = |key| described.config.iter().find(|(entry, _)| entry.key == key).unwrap();
-    assert_eq!((entry("retention.ms").0.value, entry("retention.ms").1), ("1000", ConfigSource::Topic));
+    assert_eq!((entry("retention.ms").0.value, entry("retention.ms").1), ("-1", ConfigSource::Topic));
     assert_eq!((entry("retention.bytes").0.value, entry("retention.bytes").1), ("-1", ConfigSource::Default));
     assert_eq!(entry("cleanup.policy").0.value, "delete");
     assert_eq!(entry("max.message.bytes").0.value, (8 << 20).to_string());
