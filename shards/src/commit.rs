@@ -190,6 +190,10 @@ impl Shard {
         if let Some(reason) = &self.commit.fenced {
             return Err(AppendError::Fenced(reason.clone()));
         }
+        if self.closing {
+            // The active segment is closed: the cleaner must not begin another.
+            return Err(AppendError::Closed);
+        }
         self.open_frame(header)?;
         let filling = self.commit.filling.as_mut().expect("open_frame() left one");
         let at = filling.buffer.len();

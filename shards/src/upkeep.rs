@@ -259,7 +259,7 @@ impl Shard {
     }
 
     fn fill_spares(&mut self) {
-        if self.upkeep.filling || self.upkeep.busy {
+        if self.upkeep.filling || self.upkeep.busy || self.closing {
             return;
         }
         let segment_bytes = self.config.segment_bytes;
