@@ -21,7 +21,7 @@ const SMALL_IN_FLIGHT: usize = 1;
 const MEDIUM_IN_FLIGHT: usize = 4;
 const MEDIUM_BYTES: usize = 128 << 10;
 /// Milliseconds after which a write is tried again that a full disk refused.
-const FULL_RETRY_MS: u64 = 200;
+const WRITE_AGAIN_MS: u64 = 200;
 
 /// The frame that takes entries now.
 #[derive(Debug)]
@@ -389,7 +389,7 @@ impl Shard {
             Ok(()) => self.upkeep.write_refused = false,
             // Room for the data was allocated, but the file system may need some for itself. Nothing is lost by waiting.
             Err(IoError::Full) => {
-                commit.flying[at].again_ms = Some(self.now_ms + FULL_RETRY_MS);
+                commit.flying[at].again_ms = Some(self.now_ms + WRITE_AGAIN_MS);
                 return self.note_write_refused();
             }
             Err(error) => return self.fence(format!("a write failed: {error}")),

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ringmail_sdk::ConsumedRecord;
+use ringmail_wire::batch::Record;
 use serde::ser::{Error, SerializeMap};
 use serde::{Serialize, Serializer};
 
@@ -22,18 +23,25 @@ impl Serialize for Object<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("topic", record.topic)?;
         map.serialize_entry("partition", &record.partition)?;
-        map.serialize_entry("offset", &record.offset)?;
-        map.serialize_entry("timestamp", &record.timestamp)?;
-        put_bytes(&mut map, ["key", "key_base64"], record.key)?;
-        put_bytes(&mut map, ["value", "value_base64"], record.value)?;
-        let headers: Result<Vec<_>, _> = record.headers.map(|header| header.map(Header)).collect();
-        map.serialize_entry("headers", &headers.map_err(S::Error::custom)?)?;
+        let (offset, timestamp) = (record.offset, record.timestamp);
+        let (key, value, headers) = (record.key, record.value, record.headers);
+        put_record(&mut map, &Record { offset, timestamp, key, value, headers })?;
         map.end()
     }
 }
 
+/// Adds what every record has: offset, timestamp, key, value and headers.
+pub(in crate::cli) fn put_record<M: SerializeMap>(map: &mut M, record: &Record<'_>) -> Result<(), M::Error> {
+    map.serialize_entry("offset", &record.offset)?;
+    map.serialize_entry("timestamp", &record.timestamp)?;
+    put_bytes(map, ["key", "key_base64"], record.key)?;
+    put_bytes(map, ["value", "value_base64"], record.value)?;
+    let headers: Result<Vec<_>, _> = record.headers.map(|header| header.map(Header)).collect();
+    map.serialize_entry("headers", &headers.map_err(M::Error::custom)?)
+}
+
 /// A record's header: name and value.
-pub(in crate::cli) struct Header<'a>(pub (&'a [u8], Option<&'a [u8]>));
+struct Header<'a>(pub (&'a [u8], Option<&'a [u8]>));
 
 impl Serialize for Header<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -46,7 +54,7 @@ impl Serialize for Header<'_> {
 }
 
 /// Bytes as text under the first name, or in base64 under the second if they are not UTF-8.
-pub(in crate::cli) fn put_bytes<M: SerializeMap>(
+fn put_bytes<M: SerializeMap>(
     map: &mut M,
     [text, base64]: [&'static str; 2],
     bytes: Option<&[u8]>,

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use ringmail_wire::batch::{Batch, Record};
-use serde::ser::{Error, SerializeMap};
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::cli::consume::json::{Header, put_bytes};
+use crate::cli::consume::json::put_record;
 
 /// Writes every record of a stored batch and a newline after each; nothing if it is no batch.
 pub(super) fn write_batch(segment: u64, log: u64, payload: &[u8], out: &mut impl Write) -> io::Result<()> {
@@ -32,12 +32,7 @@ impl Serialize for Stored<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("segment", &self.segment)?;
         map.serialize_entry("log", &self.log)?;
-        map.serialize_entry("offset", &record.offset)?;
-        map.serialize_entry("timestamp", &record.timestamp)?;
-        put_bytes(&mut map, ["key", "key_base64"], record.key)?;
-        put_bytes(&mut map, ["value", "value_base64"], record.value)?;
-        let headers: Result<Vec<_>, _> = record.headers.map(|header| header.map(Header)).collect();
-        map.serialize_entry("headers", &headers.map_err(S::Error::custom)?)?;
+        put_record(&mut map, record)?;
         map.end()
     }
 }
