@@ -24,7 +24,7 @@ pub(crate) enum SegmentState {
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub number: u64,
-    /// `None` while the active segment waits for a file.
+    /// `None` while it waits for one: files may be made more slowly than appends come.
     pub file: Option<FileId>,
     pub file_bytes: u64,
     pub state: SegmentState,
@@ -146,6 +146,12 @@ impl Segments {
 
     pub fn len(&self) -> usize {
         self.by_number.len()
+    }
+
+    /// Segments that took frames before there was a file for them, oldest first: the active one, and with small segments
+    /// some that are closed already.
+    pub fn without_file(&self) -> impl Iterator<Item = &Segment> {
+        self.iter().filter(|s| s.file.is_none())
     }
 
     /// The newest sealed segment: start-up takes the state of all logs from it.

@@ -163,16 +163,17 @@ impl Shard {
         }
         self.seal_what_is_durable();
         self.recycle_what_is_empty();
-        if !self.closing {
-            self.create_spares();
-        }
+        self.create_spares();
     }
 
     pub(crate) fn upkeep_tick(&mut self) {
         if self.upkeep.full_by_write && !self.upkeep.write_refused {
             self.no_longer_full();
         }
-        if self.commit.fenced.is_some() || self.closing {
+        if self.closing {
+            return self.give_up_on_a_full_disk();
+        }
+        if self.commit.fenced.is_some() {
             return;
         }
         if self.stats.frames != self.upkeep.last_frames {
@@ -192,11 +193,19 @@ impl Shard {
         self.clean();
     }
 
+    /// Closing does not wait until somebody has made room.
+    fn give_up_on_a_full_disk(&mut self) {
+        let stuck = self.upkeep.write_refused || self.segments.without_file().next().is_some();
+        if self.upkeep.is_full() && stuck {
+            self.fence("the disk is full, and the log was being closed".into());
+        }
+    }
+
     // Spare files.
 
     fn create_spares(&mut self) {
-        let waiting = self.active.and_then(|n| self.segments.get(n)).is_some_and(|s| s.file.is_none());
-        let wanted = self.config.spare_segments + usize::from(waiting);
+        let ahead = if self.closing { 0 } else { self.config.spare_segments };
+        let wanted = ahead + self.segments.without_file().count();
         let retry = self.upkeep.full_since.is_none_or(|at| self.now_ms >= at + FULL_RETRY_MS);
         if self.segments.spares.len() >= wanted || self.upkeep.creating || !retry {
             return;
@@ -237,11 +246,11 @@ impl Shard {
         }
     }
 
-    /// Gives the file to the active segment if that has none, or keeps it.
+    /// Gives the file to the oldest segment that has none, or keeps it.
     fn add_spare(&mut self, spare: Spare) {
         self.work_due = true;
-        let active = self.active.and_then(|n| self.segments.get_mut(n)).filter(|s| s.file.is_none());
-        match active {
+        let waiting = self.segments.without_file().next().map(|s| s.number);
+        match waiting.and_then(|number| self.segments.get_mut(number)) {
             Some(segment) => segment.file = Some(spare.file),
             None => self.segments.spares.push(spare),
         }

@@ -104,6 +104,61 @@ fn retention_makes_room_on_a_full_disk() {
 }
 
 #[test]
+fn segments_that_fill_before_there_are_files_for_them_get_theirs_in_order() {
+    let mut driver = Driver::open(
+        ShardConfig { max_pending_bytes: 8 << 20, spare_segments: 0, ..config() },
+        MemDisk::default(),
+    );
+    driver.put_logs([1]);
+    let value = vec![7; 60 * KIB];
+    let tokens: Vec<Token> = (0..40).map(|_| driver.append(1, &[&value]).expect("open").0).collect();
+    driver.settle();
+    assert!(tokens.iter().all(|token| driver.is_acknowledged(*token)));
+    assert_eq!(driver.reopen().contents(1, 200 * KIB).records.len(), 40);
+}
+
+#[test]
+fn closing_waits_for_the_files_of_segments_that_have_none_yet() {
+    let mut driver = Driver::open(
+        ShardConfig { max_pending_bytes: 8 << 20, spare_segments: 0, ..config() },
+        MemDisk::default(),
+    );
+    driver.put_logs([1]);
+    let value = vec![7; 60 * KIB];
+    let tokens: Vec<Token> = (0..10).map(|_| driver.append(1, &[&value]).expect("open").0).collect();
+    driver.close();
+    assert!(tokens.iter().all(|token| driver.is_acknowledged(*token)));
+}
+
+#[test]
+fn closing_on_a_full_disk_ends_and_says_what_is_not_stored() {
+    let refusals: [fn(&IoOp) -> bool; 3] = [
+        |op| matches!(op, IoOp::Create { .. }),
+        |op| matches!(op, IoOp::Write { .. }),
+        |op| matches!(op, IoOp::Write { position, .. } if *position > 200_000),
+    ];
+    for (number, refusal) in refusals.into_iter().enumerate() {
+        let mut driver = Driver::open(ShardConfig { spare_segments: 0, ..config() }, MemDisk::default());
+        driver.put_logs([1]);
+        let (stored, _) = driver.append(1, &[&[1; 60 * KIB]]).expect("open");
+        driver.settle();
+        driver.disk.no_room = Some(refusal);
+        let tokens: Vec<Token> =
+            (0..3).map(|_| driver.append(1, &[&[2; 60 * KIB]]).expect("open").0).collect();
+        driver.shard.close();
+        driver.pass(5000);
+        assert!(driver.shard.is_closed(), "refusal {number}");
+        assert!(driver.is_acknowledged(stored));
+        for token in &tokens {
+            assert!(driver.is_acknowledged(*token) != driver.failure(*token).is_some(), "refusal {number}");
+        }
+        let acknowledged = tokens.iter().filter(|token| driver.is_acknowledged(**token)).count();
+        driver.disk.no_room = None;
+        assert!(driver.reopen().contents(1, 200 * KIB).records.len() > acknowledged, "refusal {number}");
+    }
+}
+
+#[test]
 fn a_disk_that_is_full_from_the_start_acknowledges_nothing() {
     let mut disk = MemDisk::default();
     disk.capacity = Some(0);

@@ -58,6 +58,7 @@ impl Client {
     pub fn connect_silently(address: &str) -> Self {
         let stream = TcpStream::connect(address).expect("the broker listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("a socket option");
         Self { stream, next: 1 }
     }
