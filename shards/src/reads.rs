@@ -1,12 +1,17 @@
 //! Reading: a read is planned from the index, its pieces come from the tail cache or the disk, and what they hold is
 //! checked and cut into batches. A reader that goes on where it stopped finds the next pieces under way already.
 
+mod ahead;
+mod planner;
+
+use self::ahead::Ahead;
+use self::planner::Planner;
 use crate::api::{Answer, Event, LogId, LogState, ReadData, ReadError, Token};
 use crate::assembly::{self, Assembled, Limits};
 use crate::damage::Damage;
 use crate::format::align_up;
-use crate::format::footer::{RUN_BYTES, Run, parse_section};
-use crate::index::{Extent, ExtentIndex, runs_from};
+use crate::format::footer::{Run, parse_section};
+use crate::index::ExtentIndex;
 use crate::io::{BLOCK_BYTES, FileId, IoError, IoId, IoOp};
 use crate::map::{Map, Set};
 use crate::ops::Purpose;
@@ -16,12 +21,6 @@ use crate::shard::Shard;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
-/// Pieces on disk this near to each other are read as one, in bytes.
-const COALESCE_GAP: u64 = 32 << 10;
-/// Milliseconds after which what was read ahead and not asked for is let go.
-const AHEAD_KEPT_MS: u64 = 3000;
-/// Bytes that may be read ahead, for all readers together.
-const AHEAD_BYTES: usize = 32 << 20;
 /// Places of damage that are remembered, to report each once.
 const DAMAGE_REMEMBERED: usize = 1024;
 
@@ -78,16 +77,6 @@ pub(crate) struct Read {
     /// The offset after the planned runs.
     next: u64,
     failed: Option<ReadError>,
-}
-
-#[derive(Debug)]
-struct Ahead {
-    read: Option<ReadId>,
-    result: Option<Result<ReadData, ReadError>>,
-    next: u64,
-    bytes: usize,
-    max_bytes: usize,
-    since_ms: u64,
 }
 
 /// The state of all reads.
@@ -503,76 +492,6 @@ impl Shard {
             (None, None) => self.search_from(read.log, read.next, timestamp, token),
         }
     }
-
-    // Reading ahead.
-
-    /// Answers a read from what was read ahead, if it was.
-    fn claim_ahead(&mut self, log: LogId, offset: u64, token: Token) -> Option<Answer<ReadData>> {
-        let ahead = self.reads.ahead.remove(&(log, offset))?;
-        self.reads.ahead_bytes -= ahead.bytes.min(self.reads.ahead_bytes);
-        if let Some(result) = ahead.result {
-            let mut result = result;
-            if let (Ok(data), Some(log)) = (&mut result, self.logs.get(&log)) {
-                data.state = log.state_without_bytes();
-            }
-            self.read_ahead(log, ahead.next, ahead.max_bytes);
-            return Some(Answer::Now(result));
-        }
-        let read = self.reads.under_way.get_mut(&ahead.read?)?;
-        read.want = Want::Batches(token);
-        self.read_ahead(log, ahead.next, ahead.max_bytes);
-        Some(Answer::Later)
-    }
-
-    /// Begins reads from `offset` on that a sequential reader will ask for.
-    fn read_ahead(&mut self, log: LogId, mut offset: u64, max_bytes: usize) {
-        if max_bytes < 2 * RUN_BYTES as usize {
-            return;
-        }
-        for _ in 0..self.config.read_ahead {
-            let Some(state) = self.logs.get(&log) else { return };
-            let until = state.high_watermark;
-            if offset >= until || self.reads.ahead_bytes >= AHEAD_BYTES {
-                return;
-            }
-            if let Some(known) = self.reads.ahead.get(&(log, offset)) {
-                if known.next == offset {
-                    return;
-                }
-                offset = known.next;
-                continue;
-            }
-            let Started::UnderWay(id, next) = self.start_read(log, offset, until, max_bytes, Want::Ahead)
-            else {
-                return;
-            };
-            let done = !self.reads.under_way.contains_key(&id);
-            if done {
-                // It was in memory after all: the reader has caught up.
-                return;
-            }
-            let ahead =
-                Ahead { read: Some(id), result: None, next, bytes: 0, max_bytes, since_ms: self.now_ms };
-            self.reads.ahead.insert((log, offset), ahead);
-            if next == offset {
-                return;
-            }
-            offset = next;
-        }
-    }
-
-    pub(crate) fn reads_tick(&mut self) {
-        let now = self.now_ms;
-        let reads = &mut self.reads;
-        let ahead_bytes = &mut reads.ahead_bytes;
-        reads.ahead.retain(|_, ahead| {
-            let keep = ahead.result.is_none() || now.saturating_sub(ahead.since_ms) < AHEAD_KEPT_MS;
-            if !keep {
-                *ahead_bytes -= ahead.bytes.min(*ahead_bytes);
-            }
-            keep
-        });
-    }
 }
 
 /// How a read has begun.
@@ -581,82 +500,4 @@ pub(crate) enum Started {
     Done(Result<ReadData, ReadError>),
     /// It goes on; the next one would begin at this offset, as far as that is known.
     UnderWay(ReadId, u64),
-}
-
-struct Planner<'a> {
-    pieces: Vec<Piece>,
-    bytes: usize,
-    next: u64,
-    shard: &'a Shard,
-}
-
-impl Planner<'_> {
-    fn is_full(&self, read: &Read) -> bool {
-        self.bytes > 0 && self.bytes >= read.max_bytes
-    }
-
-    fn take(&mut self, read: &Read, extent: &Extent, file: Option<FileId>, runs: &[Run]) {
-        for run in runs_from(runs, extent.base, self.next) {
-            let base = extent.base + u64::from(run.offset_delta);
-            let end = base + u64::from(run.records);
-            if end <= self.next {
-                continue;
-            }
-            if base > self.next {
-                // Offsets are dense: what is missing was lost to damage.
-                return;
-            }
-            let wanted = match read.want {
-                Want::Time(timestamp, _) => run.max_timestamp >= timestamp,
-                _ => true,
-            };
-            if !wanted {
-                self.next = end;
-                continue;
-            }
-            let full = self.bytes > 0 && self.bytes + run.bytes as usize > read.max_bytes;
-            if base >= read.until || full {
-                return;
-            }
-            let planned = PlannedRun { position: run.position(), bytes: run.bytes, first: base, end };
-            if !self.take_run(extent.segment, file, planned) {
-                return;
-            }
-            self.bytes += run.bytes as usize;
-            self.next = end;
-        }
-    }
-
-    /// Adds the run to the last piece, or makes it a piece of its own; `false` if it is not to be had.
-    fn take_run(&mut self, segment: u64, file: Option<FileId>, run: PlannedRun) -> bool {
-        let memory = self.shard.tail.get(segment, run.position, run.bytes as usize);
-        let from_disk = memory.is_none();
-        let Some(file) = file else { return false };
-        if from_disk && self.extend_piece(segment, run) {
-            return true;
-        }
-        let (position, length) = match &memory {
-            Some(data) => (run.position, data.len()),
-            None => {
-                let from = run.position & !(BLOCK_BYTES as u64 - 1);
-                (from, align_up((run.position - from) as usize + run.bytes as usize, BLOCK_BYTES))
-            }
-        };
-        self.pieces.push(Piece { segment, file, position, length, data: memory, runs: vec![run], from_disk });
-        true
-    }
-
-    fn extend_piece(&mut self, segment: u64, run: PlannedRun) -> bool {
-        let max = self.shard.config.read_bytes as u64;
-        let Some(last) = self.pieces.last_mut() else { return false };
-        let (end, run_end) = (last.position + last.length as u64, run.position + u64::from(run.bytes));
-        let near = run.position >= last.position && run.position <= end + COALESCE_GAP;
-        if !last.from_disk || last.segment != segment || !near || run_end - last.position > max {
-            return false;
-        }
-        let length = align_up((run_end - last.position) as usize, BLOCK_BYTES);
-        last.length = last.length.max(length);
-        last.runs.push(run);
-        true
-    }
 }

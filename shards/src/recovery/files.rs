@@ -1,0 +1,208 @@
+//! What the ends of the files say: spare files, sealed segments with their footers, segments to be scanned.
+
+use super::{Job, Recovery, SealedFile, UnsealedFile, whole_file};
+use crate::config::LogConfig;
+use crate::damage::Damage;
+use crate::format::ends::{Ends, HEAD_BYTES};
+use crate::format::footer::Row;
+use crate::format::segment::FirstBlock;
+use crate::index::{Extent, ExtentIndex, Log};
+use crate::io::{BLOCK_BYTES, FileId, IoOp};
+use crate::map::Set;
+use crate::ops::Purpose;
+use crate::segments::{Segment, SegmentState, Spare};
+use crate::shard::Shard;
+
+/// Bytes read at the end of each file: trailer and, mostly, directory.
+const TAIL_BYTES: u64 = 64 << 10;
+/// Files whose ends are read at once.
+const FILES_AT_ONCE: usize = 16;
+
+impl Recovery {
+    pub(super) fn open_files(&mut self, shard: &mut Shard) {
+        while self.opening < FILES_AT_ONCE {
+            let Some(k) = self.to_open.pop_front() else { break };
+            self.opening += 1;
+            let (file, bytes) = (self.files[k].id, self.files[k].bytes);
+            let tail = TAIL_BYTES.min(bytes);
+            self.read(shard, Job::Head(k), file, 0, HEAD_BYTES);
+            self.read(shard, Job::Tail(k), file, bytes - tail, tail as usize);
+        }
+        if self.opening == 0 && self.to_open.is_empty() {
+            self.take_sealed(shard);
+        }
+    }
+
+    pub(super) fn opened(&mut self, shard: &mut Shard) {
+        self.opening -= 1;
+        self.open_files(shard);
+    }
+
+    /// Both ends of a file are there: what does it hold?
+    pub(super) fn ends_read(&mut self, shard: &mut Shard, k: usize) {
+        let file = &mut self.files[k];
+        let (Some(head), Some(tail)) = (&file.head, &file.tail) else { return };
+        let ends = Ends::read(head, tail, file.bytes, Some(shard.config.shard));
+        match ends.first {
+            FirstBlock::Segment(header) if header.shard != shard.config.shard => {
+                let reason = format!("the segment is of shard {}; it is left alone", header.shard);
+                shard.report_damage(whole_file(file.id, file.bytes, &reason));
+                return self.opened(shard);
+            }
+            FirstBlock::OtherVersion(version) => {
+                let words = format!(
+                    "{:016x}.seg has format version {version}; this build reads version {}: use the build that wrote it",
+                    file.id.0,
+                    crate::format::FORMAT_VERSION
+                );
+                return shard.fence(words);
+            }
+            first if ends.is_spare() => {
+                Self::take_spare_file(shard, file.id, file.bytes, first == FirstBlock::Spare);
+                return self.opened(shard);
+            }
+            _ => {}
+        }
+        (file.header, file.trailer) = (ends.header, ends.trailer);
+        if ends.lost_first_block() {
+            let bytes = if file.header.is_some() { BLOCK_BYTES as u64 } else { file.bytes };
+            let reason = "the segment's first block is damaged";
+            let segment = file.header.map(|h| h.segment);
+            shard.report_damage(Damage { segment, ..whole_file(file.id, bytes, reason) });
+        } else if let (FirstBlock::Blank, Some(header)) = (ends.first, ends.header) {
+            self.headless.push(header.segment);
+        }
+        self.find_directory(shard, k);
+    }
+
+    pub(super) fn take_spare_file(shard: &mut Shard, file: FileId, bytes: u64, written: bool) {
+        if bytes == shard.config.segment_bytes {
+            let written = if written { bytes } else { 0 };
+            shard.segments.spares.push(Spare { file, written, busy: false });
+        } else {
+            // It holds nothing, and segments have another size now.
+            shard.ops.push(IoOp::Remove { file }, Purpose::Remove);
+        }
+    }
+
+    fn find_directory(&mut self, shard: &mut Shard, k: usize) {
+        let file = &self.files[k];
+        let (id, bytes) = (file.id, file.bytes);
+        match (file.trailer, file.tail.clone()) {
+            (Some(trailer), Some(tail)) if trailer.directory_bytes <= tail.len() as u64 => {
+                self.take_directory(k, &tail);
+            }
+            (Some(trailer), _) => {
+                let unit = BLOCK_BYTES as u64;
+                let length = trailer.directory_bytes.div_ceil(unit) * unit;
+                return self.read(shard, Job::Directory(k), id, bytes - length, length as usize);
+            }
+            _ => self.take_unsealed(k),
+        }
+        self.opened(shard);
+    }
+
+    pub(super) fn take_directory(&mut self, k: usize, data: &[u8]) {
+        let file = &mut self.files[k];
+        let found = file.trailer.and_then(|t| Some((t, t.directory(data)?)));
+        let (id, bytes) = (file.id, file.bytes);
+        match found {
+            None => self.take_unsealed(k),
+            Some((trailer, (rows, snapshot))) => {
+                (file.head, file.tail) = (None, None);
+                let number = trailer.segment;
+                let incarnation = file.header.map_or(0, |h| h.incarnation);
+                self.sealed.push(SealedFile {
+                    file: id,
+                    bytes,
+                    number,
+                    incarnation,
+                    trailer,
+                    rows,
+                    snapshot,
+                });
+            }
+        }
+    }
+
+    fn take_unsealed(&mut self, k: usize) {
+        let file = &mut self.files[k];
+        (file.head, file.tail) = (None, None);
+        // A file of which nothing is known is left alone.
+        let Some(header) = file.header else { return };
+        self.unsealed.push_back(UnsealedFile {
+            file: file.id,
+            bytes: file.bytes,
+            number: header.segment,
+            first_frame: header.first_frame,
+            incarnation: header.incarnation,
+        });
+    }
+
+    fn take_sealed(&mut self, shard: &mut Shard) {
+        self.sealed.sort_by_key(|s| s.number);
+        self.unsealed.make_contiguous().sort_by_key(|u| u.number);
+        if let Some(newest) = self.sealed.last() {
+            self.newest_sealed = newest.number;
+            for s in &newest.snapshot {
+                if s.dropped {
+                    shard.dropped.insert(s.log, newest.number);
+                } else {
+                    shard.logs.insert(s.log, Log::new(LogConfig::KEEP, s.start, s.end));
+                }
+            }
+        }
+        self.leave_copies_alone(shard);
+        for sealed in &self.sealed {
+            self.max_durable = self.max_durable.max(sealed.trailer.last_frame);
+            self.max_seen = self.max_seen.max(sealed.trailer.last_frame);
+            let mut segment = Segment::new(sealed.number, sealed.bytes, 0, sealed.incarnation);
+            segment.file = Some(sealed.file);
+            segment.state = SegmentState::Sealed;
+            segment.last_frame = sealed.trailer.last_frame;
+            segment.footer_at = sealed.bytes - sealed.trailer.footer_bytes;
+            segment.total_bytes = sealed.rows.iter().map(|r| r.bytes).sum();
+            shard.segments.insert(segment);
+        }
+        for sealed in &mut self.sealed {
+            for row in std::mem::take(&mut sealed.rows) {
+                let extent = sealed_extent(sealed.number, &row);
+                if row.relocated {
+                    self.relocated.entry((sealed.number, row.log)).or_default().push(extent);
+                } else {
+                    shard.recover_extent(row.log, extent);
+                }
+            }
+        }
+        self.next_scan(shard);
+    }
+
+    /// Of several files that hold the same segment, such as a copy that somebody made, one counts; a sealed one if
+    /// there is any.
+    fn leave_copies_alone(&mut self, shard: &mut Shard) {
+        let mut known = Set::default();
+        let mut first = |shard: &mut Shard, number: u64, file: FileId, bytes: u64| {
+            let first = known.insert(number);
+            if !first {
+                let reason = format!("segment {number} is in another file too; this one is left alone");
+                shard.report_damage(whole_file(file, bytes, &reason));
+            }
+            first
+        };
+        self.sealed.retain(|s| first(shard, s.number, s.file, s.bytes));
+        self.unsealed.retain(|u| first(shard, u.number, u.file, u.bytes));
+    }
+}
+
+fn sealed_extent(segment: u64, row: &Row) -> Extent {
+    Extent {
+        segment,
+        base: row.base,
+        from: row.base,
+        end: row.end,
+        max_timestamp: row.max_timestamp,
+        bytes: row.bytes,
+        relocated: row.relocated,
+        index: ExtentIndex::Sealed { section_at: row.section_at, section_bytes: row.section_bytes },
+    }
+}

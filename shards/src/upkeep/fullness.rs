@@ -1,0 +1,35 @@
+//! A disk without room: noticed when it refuses something, and over when it takes something again.
+
+use crate::api::Event;
+use crate::shard::Shard;
+
+impl Shard {
+    pub(crate) fn note_write_refused(&mut self) {
+        self.upkeep.write_refused = true;
+        self.upkeep.full_by_write |= self.upkeep.full_since.is_none();
+        self.note_full();
+    }
+
+    /// The disk has refused something for want of room.
+    pub(super) fn note_full(&mut self) {
+        if self.upkeep.full_since.is_none() {
+            self.events.push_back(Event::Full(true));
+        }
+        self.upkeep.full_since = Some(self.now_ms);
+    }
+
+    pub(super) fn no_longer_full(&mut self) {
+        self.upkeep.full_by_write = false;
+        if self.upkeep.full_since.take().is_some() {
+            self.events.push_back(Event::Full(false));
+        }
+    }
+
+    /// Closing does not wait until somebody has made room.
+    pub(super) fn give_up_on_a_full_disk(&mut self) {
+        let stuck = self.upkeep.write_refused || self.segments.without_file().next().is_some();
+        if self.upkeep.is_full() && stuck {
+            self.fence("the disk is full, and the log was being closed".into());
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Retention: what a log's configuration no longer keeps goes from its start.
+
+use crate::api::LogId;
+use crate::index::ExtentIndex;
+use crate::shard::Shard;
+
+impl Shard {
+    pub(super) fn retain(&mut self) {
+        let now = self.now_ms;
+        let due: Vec<(LogId, u64)> =
+            self.logs.iter().filter_map(|(&log, state)| Some((log, retained_from(state, now)?))).collect();
+        for (log, start) in due {
+            if let Err(error) = self.move_start(log, start, false) {
+                tracing::debug!(log, %error, "retention waits");
+                return;
+            }
+        }
+    }
+}
+
+/// The start that a log's retention asks for, if it is past the present one: whole extents go, or in segments that
+/// are not sealed whole runs.
+fn retained_from(state: &crate::index::Log, now_ms: u64) -> Option<u64> {
+    let config = &state.config;
+    if config.retention_ms.is_none() && config.retention_bytes.is_none() {
+        return None;
+    }
+    let oldest_kept = config.retention_ms.map(|ms| now_ms.saturating_sub(ms) as i64);
+    let total: u64 = state.extents.iter().map(|e| e.bytes).sum();
+    let mut excess = config.retention_bytes.map_or(0, |keep| total.saturating_sub(keep));
+    let mut start = state.start;
+    for extent in &state.extents {
+        let old = oldest_kept.is_some_and(|t| extent.max_timestamp < t);
+        let over = excess >= extent.bytes;
+        if old || over {
+            excess = excess.saturating_sub(extent.bytes);
+            start = extent.end;
+            continue;
+        }
+        if let ExtentIndex::Open(runs) = &extent.index {
+            for run in runs {
+                let old = oldest_kept.is_some_and(|t| run.max_timestamp < t);
+                let over = excess >= u64::from(run.bytes);
+                if !old && !over {
+                    break;
+                }
+                excess = excess.saturating_sub(run.bytes.into());
+                start = extent.base + u64::from(run.offset_delta) + u64::from(run.records);
+            }
+        }
+        break;
+    }
+    let start = start.min(state.high_watermark);
+    (start > state.start).then_some(start)
+}
