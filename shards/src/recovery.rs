@@ -202,14 +202,7 @@ impl Recovery {
         for log in logs {
             let state = shard.logs.get_mut(&log).expect("it was listed");
             state.high_watermark = state.end;
-            let start = state.start;
-            let mut gone = Vec::new();
-            while state.extents.front().is_some_and(|e| e.end <= start) {
-                gone.extend(state.extents.pop_front());
-            }
-            for extent in gone {
-                shard.forget_extent(extent.segment, extent.bytes);
-            }
+            shard.forget_before_start(log);
         }
         shard.commit = Commit::new(self.max_seen + 1);
         let scanned: Vec<u64> =

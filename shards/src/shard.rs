@@ -220,14 +220,17 @@ impl Shard {
         self.place(&control_entry(EntryKind::LogStart, log, start), &[], sync)?;
         let Some(state) = self.logs.get_mut(&log) else { return Ok(()) };
         state.start = start;
-        let mut gone = Vec::new();
-        while state.extents.front().is_some_and(|e| e.end <= start) {
-            gone.extend(state.extents.pop_front());
-        }
-        for extent in gone {
+        self.forget_before_start(log);
+        Ok(())
+    }
+
+    /// Lets go of the extents that are before a log's start as a whole.
+    pub(crate) fn forget_before_start(&mut self, log: LogId) {
+        let Some(state) = self.logs.get_mut(&log) else { return };
+        let gone = state.extents.partition_point(|e| e.end <= state.start);
+        for extent in state.extents.drain(..gone).collect::<Vec<_>>() {
             self.forget_extent(extent.segment, extent.bytes);
         }
-        Ok(())
     }
 
     /// Asks for one [`Event::Advanced`] when the log's high watermark moves past what it is now.
