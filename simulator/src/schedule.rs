@@ -73,7 +73,7 @@ impl<E> Schedule<E> {
     }
 
     /// The next event; it is its time now.
-    pub fn next(&mut self) -> Option<E> {
+    pub fn pop(&mut self) -> Option<E> {
         let Reverse(entry) = self.queue.pop()?;
         self.now_us = entry.at.0;
         Some(entry.event)
@@ -101,7 +101,7 @@ mod tests {
             schedule.after(delay, name);
         }
         let mut order = Vec::new();
-        while let Some(name) = schedule.next() {
+        while let Some(name) = schedule.pop() {
             order.push((schedule.now_us(), name));
         }
         assert_eq!(order, [(10, 'a'), (20, 'b'), (20, 'c'), (30, 'd')]);
@@ -112,7 +112,7 @@ mod tests {
         let mut schedule = Schedule::default();
         schedule.after(5000, ());
         let before = schedule.wall_ms();
-        schedule.next();
+        schedule.pop();
         schedule.jump(-600_000);
         assert_eq!((schedule.now_us(), schedule.wall_ms()), (5000, before + 5 - 600_000));
     }
