@@ -5,7 +5,7 @@ pub mod config;
 mod consume;
 pub mod doctor;
 mod error;
-mod log;
+pub mod log;
 mod output;
 mod ping;
 mod produce;

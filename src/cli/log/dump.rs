@@ -1,7 +1,7 @@
 //! `ringmail log dump`.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use ringmail_shards::format::entry::{EntryHeader, EntryKind, PayloadCodec};
@@ -42,12 +42,10 @@ struct Figures {
 }
 
 impl Dump {
-    pub fn run(self) -> Result<ExitCode, LogError> {
-        let mut out = BufWriter::new(io::stdout().lock());
+    pub fn run(self, out: &mut impl Write) -> Result<ExitCode, LogError> {
         for file in self.paths.find()?.iter().flatten() {
-            self.segment(file, &mut out)?;
+            self.segment(file, out)?;
         }
-        out.flush()?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -147,6 +145,7 @@ fn describe(entry: &EntryHeader) -> String {
         EntryKind::Records => format!("offsets {base}-{}", entry.end_offset().saturating_sub(1)),
         EntryKind::LogStart => format!("the log begins at {base}"),
         EntryKind::Dropped => "the log is deleted".to_owned(),
+        EntryKind::Lost => format!("offsets {base}-{} are given up", entry.end_offset().saturating_sub(1)),
     };
     if entry.kind == EntryKind::Records {
         let codec = match entry.codec {

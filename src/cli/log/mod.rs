@@ -4,7 +4,7 @@ mod dump;
 mod record;
 mod verify;
 
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -62,13 +62,22 @@ impl LogCommand {
     /// # Errors
     /// If there is nothing, or it cannot be read or printed.
     pub fn run(self) -> Result<ExitCode, LogError> {
+        self.write_to(&mut BufWriter::new(io::stdout().lock()))
+    }
+
+    /// Writes to `out` what [`run`](Self::run) prints.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn write_to(self, out: &mut impl Write) -> Result<ExitCode, LogError> {
         let done = match self.action {
-            Action::Dump(dump) => dump.run(),
-            Action::Verify(verify) => verify.run(),
+            Action::Dump(dump) => dump.run(out),
+            Action::Verify(verify) => verify.run(out),
         };
-        match done {
+        let flushed = done.and_then(|code| Ok(out.flush().map(|()| code)?));
+        match flushed {
             Err(error) if error.is_enough() => Ok(ExitCode::SUCCESS),
-            done => done,
+            flushed => flushed,
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Verify {
 }
 
 impl Verify {
-    pub fn run(self) -> Result<ExitCode, LogError> {
+    pub fn run(self, out: &mut impl Write) -> Result<ExitCode, LogError> {
         let groups = self.paths.find()?;
         let progress = bar(groups.iter().flatten().map(|file| file.bytes).sum());
         let mut sum = Report::default();
@@ -30,24 +30,23 @@ impl Verify {
                 verifier.file(file, |bytes| progress.inc(bytes))?;
             }
             let report = verifier.finish(group[0].shard.as_deref());
-            progress.suspend(|| print(&report))?;
+            progress.suspend(|| print(&report, out))?;
             add(&mut sum, report);
         }
         progress.finish_and_clear();
-        writeln!(io::stdout(), "{}", figures(&sum))?;
+        writeln!(out, "{}", figures(&sum))?;
         Ok(if sum.damage.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-fn print(report: &Report) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
     for finding in &report.damage {
         writeln!(out, "damaged: {finding}")?;
     }
     for finding in &report.torn {
         writeln!(out, "torn:    {finding}")?;
     }
-    Ok(())
+    out.flush()
 }
 
 fn add(sum: &mut Report, report: Report) {

@@ -43,6 +43,15 @@ impl Superblock {
     pub(super) fn load(data: &Path) -> Result<Self, DataDirError> {
         let path = data.join(SUPERBLOCK);
         let text = fs::read(&path).map_err(failed("read", &path))?;
+        Self::parse(&text, data)
+    }
+
+    /// Reads `text`, which is the superblock of the data directory `data`.
+    ///
+    /// # Errors
+    /// If it is damaged or of a newer version.
+    pub fn parse(text: &[u8], data: &Path) -> Result<Self, DataDirError> {
+        let path = data.join(SUPERBLOCK);
         let damaged =
             |reason: &str| DataDirError::SuperblockDamaged { path: path.clone(), reason: reason.to_owned() };
         let mut lines = text.split(|byte| *byte == b'\n');
