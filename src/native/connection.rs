@@ -1,8 +1,7 @@
 //! One connection: how far its handshake is, what it is owed, what it is to be sent.
 
+use std::collections::BTreeMap;
 use std::task::Waker;
-
-use ahash::AHashMap;
 
 use super::output::Output;
 use crate::node::slab::Key;
@@ -54,8 +53,8 @@ pub(super) struct Connection {
     pub(super) fetches: Vec<Key>,
     /// Bytes that are being read for it.
     pub(super) reading: usize,
-    /// By the ids that the client has chosen.
-    pub(super) subscriptions: AHashMap<u32, Key>,
+    /// By the ids that the client has chosen; in their order, so that they always end in the same one.
+    pub(super) subscriptions: BTreeMap<u32, Key>,
     /// Subscriptions and fetches that wait for output to be taken.
     pub(super) blocked: Vec<Blocked>,
     pub(super) stall: Option<Stall>,
@@ -88,7 +87,7 @@ impl Connection {
             requests: 0,
             fetches: Vec::new(),
             reading: 0,
-            subscriptions: AHashMap::new(),
+            subscriptions: BTreeMap::new(),
             blocked: Vec::new(),
             stall: None,
             finished: false,

@@ -6,7 +6,8 @@ use ringmail_wire::protocol::ErrorCode;
 
 use super::connection::{Connection, Phase};
 use super::error::Fault;
-use super::sessions::{Sessions, put_fault};
+use super::output::put_fault;
+use super::sessions::Sessions;
 use crate::node::logs::Logs;
 use crate::node::slab::Key;
 

@@ -15,7 +15,8 @@ use ringmail_wire::protocol::{
 use super::connection::Blocked;
 use super::error::Fault;
 use super::output::Output;
-use super::sessions::{Request, Sessions};
+use super::requests::Request;
+use super::sessions::Sessions;
 use super::waiter::{Reply, Waiter};
 use crate::node::logs::{Caller, Logs, Watcher};
 use crate::node::slab::Key;

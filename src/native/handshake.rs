@@ -6,7 +6,8 @@ use ringmail_wire::protocol::{
 
 use super::connection::Phase;
 use super::error::Fault;
-use super::sessions::{Request, Sessions};
+use super::requests::Request;
+use super::sessions::Sessions;
 
 /// What this broker calls itself.
 const SERVER: &str = concat!("ringmail ", env!("CARGO_PKG_VERSION"));

@@ -5,7 +5,8 @@ use ringmail_wire::protocol::{
 };
 
 use super::error::Fault;
-use super::sessions::{Request, Sessions};
+use super::requests::Request;
+use super::sessions::Sessions;
 use crate::node::catalog::Topic;
 use crate::node::logs::Logs;
 

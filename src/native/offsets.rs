@@ -7,7 +7,8 @@ use ringmail_wire::protocol::{
 };
 
 use super::error::Fault;
-use super::sessions::{Handled, Request, Sessions};
+use super::requests::{Handled, Request};
+use super::sessions::Sessions;
 use super::waiter::{Reply, Waiter};
 use crate::node::logs::{Caller, Logs, Refusal};
 use crate::node::slab::Key;

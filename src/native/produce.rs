@@ -4,7 +4,8 @@ use ringmail_shards::api::AppendError;
 use ringmail_wire::protocol::{Acks, Message, ProduceRequest, ProduceResponse};
 
 use super::error::Fault;
-use super::sessions::{Handled, Request, Sessions};
+use super::requests::{Handled, Request};
+use super::sessions::Sessions;
 use super::waiter::{Reply, Waiter};
 use crate::node::logs::{Caller, Logs, Refusal};
 

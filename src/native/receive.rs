@@ -22,7 +22,7 @@ const ASIDE_BYTES: usize = 4 << 10;
 
 /// The buffers of one shard.
 #[derive(Debug)]
-pub(super) struct Buffers {
+pub struct Buffers {
     free: RefCell<Vec<BytesMut>>,
     /// Bytes of the buffers that are in use.
     used: Cell<usize>,
@@ -33,7 +33,8 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    pub(super) fn new(budget: usize) -> Self {
+    /// None yet; all together may have `budget` bytes.
+    pub fn new(budget: usize) -> Self {
         Self {
             free: RefCell::default(),
             used: Cell::new(0),
@@ -41,6 +42,11 @@ impl Buffers {
             budget,
             given_back: Notify::new(),
         }
+    }
+
+    /// Bytes of the buffers that are in use.
+    pub fn used(&self) -> usize {
+        self.used.get()
     }
 
     /// An empty buffer of at least `bytes`, as soon as the budget allows it. One large buffer is always allowed, so that

@@ -1,20 +1,22 @@
-//! The tasks of the native protocol: one accepts at each listener, two serve each connection.
+//! Where connections come from: a task accepts at each listener, and starts the [`tasks`](super::tasks) that serve a
+//! connection.
 
 use std::cell::Cell;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use futures_lite::future;
 use ringmail_wire::protocol::{Api, ErrorCode};
 
 use super::error::Fault;
-use super::output::{Output, Parts};
-use super::receive::{Buffers, ReceiveBuffer};
-use super::sessions::{Next, Send, put_fault};
+use super::output::{Output, put_fault};
+use super::tasks::{Buffers, Incoming, Outgoing, read, write};
+use crate::node::host::Host;
 use crate::node::shard::Shared;
-use crate::node::slab::Key;
 use crate::runtime::net::{Listener, Stream, StreamReader, StreamWriter};
 use crate::runtime::task::{Notify, spawn};
 use crate::runtime::timer::{sleep, timeout};
@@ -61,23 +63,23 @@ impl Drop for Place {
 
 /// What the tasks of a shard share, beside the shard.
 #[derive(Clone)]
-pub struct Tasks {
-    shard: Shared,
+pub struct Listening {
+    shard: Shared<Host>,
     buffers: Rc<Buffers>,
     count: ConnectionCount,
     refusals: Rc<Cell<usize>>,
 }
 
-impl Tasks {
-    /// The tasks of `shard`, which may hold `receive_memory` bytes of requests that have not come whole.
-    pub fn new(shard: Shared, count: ConnectionCount, receive_memory: usize) -> Self {
+impl Listening {
+    /// Connections are taken on by `shard`, which may hold `receive_memory` bytes of requests that have not come whole.
+    pub fn new(shard: Shared<Host>, count: ConnectionCount, receive_memory: usize) -> Self {
         let buffers = Rc::new(Buffers::new(receive_memory));
         Self { shard, buffers, count, refusals: Rc::default() }
     }
 
     /// Accepts connections until the shard stops serving.
     pub async fn accept(self, listener: Listener) {
-        let changed = self.shard.borrow().changed();
+        let changed = self.shard.borrow_mut().outside().step();
         while self.shard.borrow().is_serving() {
             match or_changed(&changed, listener.accept()).await {
                 None => {}
@@ -117,7 +119,7 @@ impl Tasks {
                 // Closing while its request is unread would take the answer away from it.
                 let mut discarded = [0; 4096];
                 while reader.recv(&mut discarded).await? > 0 {}
-                std::io::Result::Ok(())
+                io::Result::Ok(())
             };
             // However it ends, the client is gone then.
             let _ = timeout(REFUSAL_TIME, told).await;
@@ -129,8 +131,7 @@ impl Tasks {
         let connection = self.shard.borrow_mut().sessions().open(stream.peer().to_string());
         let (reader, writer) = stream.split();
         let reading = spawn(read(self.shard.clone(), self.buffers, connection, reader));
-        write(&self.shard, connection, writer).await;
-        self.shard.borrow_mut().close_connection(connection);
+        write(self.shard, connection, writer).await;
         reading.await;
         drop(place);
     }
@@ -145,91 +146,34 @@ async fn or_changed<T>(changed: &Notify, work: impl Future<Output = T>) -> Optio
     future::or(async { Some(work.await) }, notified).await
 }
 
-/// Takes what a connection sends, until its end.
-async fn read(shard: Shared, buffers: Rc<Buffers>, connection: Key, mut reader: StreamReader) {
-    let mut buffer = ReceiveBuffer::new(buffers);
-    loop {
-        buffer.release();
-        // Errors are found again by the read.
-        let _ = reader.ready().await;
-        let received = reader.recv_into(buffer.room().await).await;
-        if !matches!(received, Ok(1..)) {
-            break;
-        }
-        if !take(&shard, connection, &mut buffer).await {
-            discard(&mut reader).await;
-            break;
-        }
+impl Incoming for StreamReader {
+    async fn ready(&mut self) -> io::Result<()> {
+        self.ready().await
     }
-    drop(buffer);
-    shard.borrow_mut().finished(connection);
-}
 
-/// Hands over what was received, waiting while there is no room for it. Whether more is to be read.
-async fn take(shard: &Shared, connection: Key, buffer: &mut ReceiveBuffer) -> bool {
-    loop {
-        let received = shard.borrow_mut().receive(connection, buffer.received());
-        buffer.consume(received.consumed);
-        match received.next {
-            Next::Read(frame) => {
-                buffer.expect_frame(frame);
-                return true;
-            }
-            Next::Discard => return false,
-            Next::Stalled => {
-                future::poll_fn(|context| shard.borrow_mut().sessions().poll_room(connection, context)).await;
-            }
-        }
+    async fn recv_into(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        self.recv_into(buffer).await
+    }
+
+    async fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.recv(buffer).await
     }
 }
 
-/// Throws away what still comes, so that closing does not take the last answer away from the client.
-async fn discard(reader: &mut StreamReader) {
-    let mut discarded = vec![0; 16 << 10];
-    while matches!(reader.recv(&mut discarded).await, Ok(1..)) {}
-}
-
-/// Sends what a connection is owed, until its end.
-async fn write(shard: &Shared, connection: Key, mut writer: StreamWriter) {
-    let mut output = Output::default();
-    loop {
-        let next = future::poll_fn(|context| {
-            shard.borrow_mut().sessions().poll_output(connection, &mut output, context)
-        });
-        match next.await {
-            Send::Output => {
-                let cut = async {
-                    cut(shard, connection).await;
-                    false
-                };
-                if !future::or(send(&mut writer, &mut output), cut).await {
-                    break;
-                }
-                shard.borrow_mut().sent(connection, std::mem::take(&mut output));
-            }
-            Send::Finish => {
-                // If the client is gone, the end comes at once.
-                let _ = writer.finish();
-                cut(shard, connection).await;
-                break;
-            }
-            Send::Cut => break,
-        }
+impl Outgoing for StreamWriter {
+    async fn send_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.send_all(bytes).await
     }
-    // The reader finds the end too.
-    let _ = writer.abort();
-}
 
-/// Whether everything was sent.
-async fn send(writer: &mut StreamWriter, output: &mut Output) -> bool {
-    let sent = match output.parts() {
-        Parts::Copied(bytes) => writer.send_all(bytes).await,
-        Parts::Pieces(pieces) => writer.send_pieces(pieces).await,
-    };
-    sent.is_ok()
-}
+    async fn send_pieces(&mut self, pieces: &[Bytes]) -> io::Result<()> {
+        self.send_pieces(pieces).await
+    }
 
-/// Waits until a connection is cut off.
-async fn cut(shard: &Shared, connection: Key) {
-    future::poll_fn(|context| shard.borrow_mut().sessions().poll_cut(connection, context)).await;
+    fn finish(&mut self) -> io::Result<()> {
+        self.finish()
+    }
+
+    fn abort(&mut self) -> io::Result<()> {
+        self.abort()
+    }
 }

@@ -10,7 +10,8 @@ use ringmail_wire::protocol::{
 };
 
 use super::error::Fault;
-use super::sessions::{Request, Sessions};
+use super::requests::Request;
+use super::sessions::Sessions;
 use super::waiter::{Reply, Waiter};
 use crate::node::catalog::plan::Command;
 use crate::node::catalog::{CatalogError, Change, ConfigKey, Topic};

@@ -1,4 +1,4 @@
-//! The life of one shard on its executor: recover, connect, serve, drain, close.
+//! One shard on its executor: the tasks that give it the disk, the time, the other shards and its connections.
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
@@ -9,30 +9,25 @@ use std::time::{Duration, Instant};
 
 use ringmail_shards::config::ShardConfig;
 
-use super::catalog::record::LARGEST_BATCH;
-use super::catalog::{Catalog, CatalogLimits, TopicValues};
 use super::error::StartError;
-use super::logs::Logs;
+use super::host::Host;
 use super::message::Message;
-use super::recovery::Recovery;
+use super::recovery::{Recovered, Recovery};
+use super::settings;
 use super::shard::{Shard, Shared};
 use crate::config::Config;
-use crate::native::serve::{ConnectionCount, Tasks};
-use crate::native::{Sessions, Settings};
+use crate::native::serve::{ConnectionCount, Listening};
 use crate::runtime::cores::ShardContext;
+use crate::runtime::disk::Disk;
 use crate::runtime::memory;
 use crate::runtime::mesh::Seat;
 use crate::runtime::net::ListenerSeat;
-use crate::runtime::shutdown::Shutdown;
+use crate::runtime::shutdown::{Shutdown, ShutdownListener};
 use crate::runtime::task::spawn;
-use crate::runtime::timer::{sleep, timeout};
+use crate::runtime::timer::{now_ms, timeout};
 
-/// How long the closing of a log may take before it is given up. The next start then recovers as after a crash: nothing that
-/// was acknowledged is lost.
-const CLOSING_TIME: Duration = Duration::from_secs(30);
-
-/// How often a shard that goes down looks how far it is.
-const CLOSING_PAUSE: Duration = Duration::from_millis(2);
+/// How often the progress of a recovery is reported.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// What a shard tells the thread that started it.
 pub(super) enum Report {
@@ -82,149 +77,109 @@ impl ShardStart {
 
     async fn live(mut self) -> Result<(), StartError> {
         let listener = self.shutdown.listen().map_err(StartError::Signals)?;
-        let (shard, catalog) = self.recover().await?;
+        let number = self.context.shard as u16;
+        let (recovered, disk) = self.recover(number).await?;
+        let host = Host::new(number, disk, self.shutdown.clone());
+        let changed = host.step();
+        let shard = Shard::new(&self.config, number, &self.ports, recovered, host);
+        let shard = Rc::new(RefCell::new(shard));
         spawn(follow_disk(Rc::clone(&shard)));
         spawn(follow_time(Rc::clone(&shard)));
         let receiver = Rc::clone(&shard);
         let receive = move |from, messages| receiver.borrow_mut().messages(from as u16, messages);
         let mesh = self.seat.join(receive).await;
-        shard.borrow_mut().connect(mesh);
-        if let Some((catalog, changes)) = catalog {
-            shard.borrow_mut().keep_catalog(catalog, changes, catalog_limits(&self.config, &self.ports));
-        }
-        let changed = shard.borrow().changed();
+        shard.borrow_mut().outside().connect(mesh);
+        shard.borrow_mut().turn();
+        spawn(follow_shutdown(listener, Rc::clone(&shard)));
         while shard.borrow().is_loading() {
             changed.notified().await;
         }
         let receive_memory = self.config.limits.in_flight_per_shard.as_usize();
-        let tasks = Tasks::new(Rc::clone(&shard), self.count, receive_memory);
+        let listening = Listening::new(Rc::clone(&shard), self.count, receive_memory);
         for seat in self.listeners.drain(..) {
-            spawn(tasks.clone().accept(seat.take()));
+            spawn(listening.clone().accept(seat.take()));
         }
-        if self.context.shard == 0 {
+        if self.context.shard == 0 && shard.borrow().is_serving() {
             // Whoever started the shards may be gone already.
             let _ = self.reports.send(Report::Ready);
         }
-        listener.requested().await;
-        shard.borrow_mut().drain();
-        stop(&shard, self.config.node.shutdown_grace.into()).await;
+        while !shard.borrow().has_ended() {
+            changed.notified().await;
+        }
+        let mesh = shard.borrow_mut().outside().disconnect();
+        if let Some(mesh) = mesh {
+            // A shard that has failed does not close its end.
+            let _ = timeout(self.config.node.shutdown_grace.into(), mesh.close()).await;
+        }
+        tracing::info!(shard = number, "the shard has stopped");
         Ok(())
     }
 
-    /// Recovers the log; on shard 0 also the catalog, with the number of changes since its last snapshot.
-    async fn recover(&self) -> Result<(Shared, Option<(Catalog, usize)>), StartError> {
-        let (number, shards) = (self.context.shard as u16, self.context.shards as u16);
-        let mut recovery = Recovery::run(&self.directory, shard_config(&self.config, number)).await?;
-        let catalog = if number == 0 { Some(recovery.catalog().await?) } else { None };
-        let (engine, disk) = recovery.finish();
-        let logs = Logs::new(number, shards, engine, self.config.limits.in_flight_per_shard.as_usize());
-        let sessions = Sessions::new(settings(&self.config, number, self.ports.clone()));
-        let shard = Shard::new(logs, sessions, disk, self.shutdown.clone());
-        Ok((Rc::new(RefCell::new(shard)), catalog))
+    /// Recovers the log; on shard 0 also the catalog.
+    async fn recover(&self, shard: u16) -> Result<(Recovered, Disk), StartError> {
+        let failed = |source| StartError::Disk { directory: self.directory.clone(), source };
+        let (mut disk, files) = Disk::open(&self.directory).map_err(failed)?;
+        let mib = files.iter().map(|file| file.bytes).sum::<u64>() >> 20;
+        let incarnation = RandomState::new().hash_one(shard);
+        let config = settings::engine(&self.config, shard, incarnation);
+        let config = ShardConfig { allocate: memory::chunk, ..config };
+        let mut recovery = Recovery::new(config, &files, now_ms());
+        let started = Instant::now();
+        let mut report_at = started + REPORT_EVERY;
+        let mut reads = 0_u64;
+        while !recovery.step().map_err(|error| StartError::Catalog { reason: error.to_string() })? {
+            reads += drive(&mut recovery, &mut disk).await.map_err(failed)?;
+            if Instant::now() >= report_at {
+                report_at += REPORT_EVERY;
+                tracing::info!(shard, files = files.len(), mib, reads, "recovering the log");
+            }
+        }
+        let ms = started.elapsed().as_millis();
+        tracing::info!(shard, files = files.len(), mib, ms, "the log is recovered");
+        Ok((recovery.finish(), disk))
     }
 }
 
+/// Hands operations to the disk and completions to the recovery; gives how many there were. Waits for at least one, unless
+/// nothing is wanted of the disk.
+async fn drive(recovery: &mut Recovery, disk: &mut Disk) -> std::io::Result<u64> {
+    while let Some((id, op)) = recovery.next_io() {
+        disk.submit(id, op);
+    }
+    disk.flush()?;
+    if disk.in_flight() > 0 {
+        disk.ready().await;
+    }
+    let mut completed = 0;
+    while let Some((id, result)) = disk.poll() {
+        recovery.complete(id, result);
+        completed += 1;
+    }
+    Ok(completed)
+}
+
 /// Has a turn whenever the disk has completed something.
-async fn follow_disk(shard: Shared) {
+async fn follow_disk(shard: Shared<Host>) {
     while !shard.borrow().has_ended() {
-        let ready = shard.borrow().disk_ready();
+        let ready = shard.borrow_mut().outside().disk_ready();
         ready.await;
         shard.borrow_mut().turn();
     }
 }
 
 /// Lets the shard know the time.
-async fn follow_time(shard: Shared) {
-    let hurry = shard.borrow().hurry();
+async fn follow_time(shard: Shared<Host>) {
+    let early = shard.borrow_mut().outside().early_tick();
     while !shard.borrow().has_ended() {
         let pause = Duration::from_millis(shard.borrow_mut().plan_tick());
-        if timeout(pause, hurry.notified()).await.is_none() {
+        if timeout(pause, early.notified()).await.is_none() {
             shard.borrow_mut().tick();
         }
     }
 }
 
-/// Waits until every shard has answered what it had taken, then closes the log.
-async fn stop(shard: &Shared, grace: Duration) {
-    let number = shard.borrow_mut().number();
-    if !wait_until(grace, || shard.borrow().is_drained()).await {
-        tracing::warn!(
-            shard = number,
-            "requests are unanswered after node.shutdown_grace: they are given up"
-        );
-    }
-    shard.borrow_mut().close();
-    if !wait_until(CLOSING_TIME, || shard.borrow_mut().is_closed()).await {
-        tracing::warn!(shard = number, "the log could not be closed in time; the next start recovers it");
-    }
-    let mesh = shard.borrow_mut().end();
-    if let Some(mesh) = mesh {
-        // A shard that has failed does not close its end.
-        let _ = timeout(grace, mesh.close()).await;
-    }
-    tracing::info!(shard = number, "the shard has stopped");
-}
-
-/// Whether the condition came true within `limit`.
-async fn wait_until(limit: Duration, condition: impl Fn() -> bool) -> bool {
-    let deadline = Instant::now() + limit;
-    while !condition() {
-        if Instant::now() >= deadline {
-            return false;
-        }
-        sleep(CLOSING_PAUSE).await;
-    }
-    true
-}
-
-fn shard_config(config: &Config, shard: u16) -> ShardConfig {
-    let (log, limits) = (&config.log, &config.limits);
-    ShardConfig {
-        shard,
-        incarnation: RandomState::new().hash_one(shard),
-        allocate: memory::chunk,
-        segment_bytes: log.segment.bytes(),
-        write_bytes: log.write.as_usize(),
-        writes_in_flight: log.writes_in_flight.into(),
-        tail_cache_bytes: log.tail_cache.as_usize(),
-        spare_segments: log.prefill_segments.into(),
-        // Topics are held to limits.batch by their own configuration; the catalog's batches must fit in any case.
-        max_batch_bytes: limits.batch.as_usize().max(LARGEST_BATCH),
-        max_pending_bytes: limits.in_flight_per_shard.as_usize(),
-        read_bytes: log.read_ahead.as_usize(),
-        reads_in_flight: log.reads_in_flight.into(),
-        clean_below: log.clean_below,
-        clean_bytes_per_second: log.clean_bandwidth.bytes(),
-        ..ShardConfig::default()
-    }
-}
-
-fn settings(config: &Config, shard: u16, ports: Vec<u16>) -> Settings {
-    let limits = &config.limits;
-    Settings {
-        shard,
-        max_frame: limits.frame.as_usize(),
-        in_flight: limits.in_flight_per_connection.as_usize(),
-        idle_timeout_ms: limits.idle_timeout.millis(),
-        handshake_timeout_ms: limits.handshake_timeout.millis(),
-        subscriptions: limits.subscriptions_per_connection as usize,
-        fetch_response: limits.fetch_response.as_usize(),
-        host: config.node.advertised_host.clone(),
-        ports,
-    }
-}
-
-fn catalog_limits(config: &Config, ports: &[u16]) -> CatalogLimits {
-    let (limits, topics) = (&config.limits, &config.topics);
-    CatalogLimits {
-        shards: ports.len() as u16,
-        partitions_per_topic: limits.partitions_per_topic,
-        partitions: limits.partitions,
-        default_partitions: topics.partitions,
-        defaults: TopicValues {
-            max_message_bytes: u32::try_from(limits.batch.bytes()).unwrap_or(u32::MAX),
-            retention_bytes: topics.retention_size.get().map(|size| size.bytes()),
-            retention_ms: topics.retention_time.get().map(|time| time.millis()),
-        },
-    }
+/// Has the shard stop once that is requested.
+async fn follow_shutdown(listener: ShutdownListener, shard: Shared<Host>) {
+    listener.requested().await;
+    shard.borrow_mut().stop();
 }

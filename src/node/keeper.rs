@@ -15,7 +15,6 @@ use super::catalog::record::{Entry, encode};
 use super::catalog::{CatalogError, CatalogLimits, Change};
 use super::logs::{Caller, Logs};
 use super::message::{Message, Outcome};
-use crate::runtime::timer::now_ms;
 
 /// Changes that wait for their turn; one more is refused.
 const QUEUE: usize = 1_024;
@@ -221,7 +220,7 @@ impl Keeper {
 /// Appends an entry to the catalog's log: how many batches are under way, and why there are not more. An entry that is cut
 /// short does not count, so nothing has to be taken back.
 fn append(logs: &mut Logs, entry: Entry<'_>) -> (usize, Option<AppendError>) {
-    let batches = encode(entry, now_ms() as i64);
+    let batches = encode(entry, logs.wall_ms() as i64);
     for (count, batch) in batches.iter().enumerate() {
         if let Err(error) = logs.append_to_catalog(batch) {
             return (count, Some(error));

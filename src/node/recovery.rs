@@ -1,135 +1,148 @@
-//! The first thing a shard does: open its files, recover its log; and on shard 0, read the catalog.
-
-use std::path::Path;
-use std::time::{Duration, Instant};
+//! The first thing a shard does: recover its log; and on shard 0, read the catalog. Like the engine, this does no I/O: it gives
+//! out operations, and is told of their ends.
 
 use ringmail_shards::api::{Answer, Event, ReadData, ReadError, Token};
 use ringmail_shards::config::{LogConfig, ShardConfig};
+use ringmail_shards::io::{ExistingFile, IoId, IoOp, IoResult};
 use ringmail_shards::shard::Shard as Engine;
 use ringmail_wire::batch::Batches;
 
 use super::catalog::record::Replay;
-use super::catalog::{CATALOG_LOG, Catalog};
-use super::error::StartError;
-use crate::runtime::disk::Disk;
-use crate::runtime::timer::now_ms;
-
-/// How often progress is reported.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
+use super::catalog::{CATALOG_LOG, Catalog, ShardId};
 
 /// Bytes of the catalog's log that are read at once.
 const CATALOG_READ: usize = 1 << 20;
 
-/// A shard's engine and disk while nobody else uses them.
+/// A shard's engine while it recovers.
 pub struct Recovery {
+    shard: ShardId,
     engine: Engine,
-    disk: Disk,
+    step: Step,
 }
 
+/// What a shard has after it has recovered.
+pub struct Recovered {
+    /// Its engine.
+    pub engine: Engine,
+    /// On shard 0, the catalog, and the number of changes since its last snapshot.
+    pub catalog: Option<(Catalog, usize)>,
+}
+
+enum Step {
+    /// The engine recovers.
+    Log,
+    /// The catalog is read from this offset on.
+    Catalog { replay: Replay, offset: u64, reading: bool },
+    /// All is done.
+    Done(Option<(Catalog, usize)>),
+}
+
+/// Why the catalog cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CatalogUnreadable(String);
+
 impl Recovery {
-    /// Recovers the log in `directory`.
+    /// Begins to recover the log in these files. `wall_ms` is milliseconds since the Unix epoch.
+    pub fn new(config: ShardConfig, files: &[ExistingFile], wall_ms: u64) -> Self {
+        Self { shard: config.shard, engine: Engine::open(config, files, wall_ms), step: Step::Log }
+    }
+
+    /// The next operation for the disk, after every [`step`](Self::step) until there is none.
+    pub fn next_io(&mut self) -> Option<(IoId, IoOp)> {
+        self.engine.next_io()
+    }
+
+    /// An operation has ended.
+    pub fn complete(&mut self, id: IoId, result: IoResult) {
+        self.engine.complete(id, result);
+    }
+
+    /// Goes on as far as the disk has come. Whether all is done.
     ///
     /// # Errors
-    /// If the directory or a file in it cannot be opened, or the disk cannot be used.
-    pub async fn run(directory: &Path, config: ShardConfig) -> Result<Self, StartError> {
-        let shard = config.shard;
-        let failed = |source| StartError::Disk { directory: directory.to_owned(), source };
-        let (disk, files) = Disk::open(directory).map_err(failed)?;
-        let bytes: u64 = files.iter().map(|file| file.bytes).sum();
-        let engine = Engine::open(config, &files, now_ms());
-        let mut recovery = Self { engine, disk };
-        let started = Instant::now();
-        let mut report_at = started + REPORT_EVERY;
-        let mut reads = 0_u64;
-        while !recovery.engine.is_ready() {
-            reads += recovery.drive().await.map_err(failed)?;
-            recovery.report_events(shard);
-            if Instant::now() >= report_at {
-                report_at += REPORT_EVERY;
-                tracing::info!(shard, files = files.len(), mib = bytes >> 20, reads, "recovering the log");
+    /// If the catalog cannot be read or makes no sense. The broker does not start without all of it: what it would not know, it
+    /// might give out again.
+    pub fn step(&mut self) -> Result<bool, CatalogUnreadable> {
+        loop {
+            let read = self.take_events();
+            match &mut self.step {
+                Step::Log if !self.engine.is_ready() => return Ok(false),
+                Step::Log if self.shard == 0 => self.step = self.open_catalog(),
+                Step::Log => self.step = Step::Done(None),
+                Step::Catalog { reading: true, .. } => match read {
+                    Some(result) => self.take_records(result)?,
+                    None => return Ok(false),
+                },
+                Step::Catalog { reading: false, .. } => self.read_on()?,
+                Step::Done(_) => return Ok(true),
             }
         }
-        recovery.report_events(shard);
-        let took = started.elapsed().as_millis();
-        tracing::info!(shard, files = files.len(), mib = bytes >> 20, ms = took, "the log is recovered");
-        Ok(recovery)
     }
 
-    /// Hands operations to the disk and completions to the engine; gives how many there were. Waits for at least one,
-    /// unless the engine wants nothing.
-    async fn drive(&mut self) -> std::io::Result<u64> {
-        while let Some((id, op)) = self.engine.next_io() {
-            self.disk.submit(id, op);
-        }
-        self.disk.flush()?;
-        if self.disk.in_flight() > 0 {
-            self.disk.ready().await;
-        }
-        let mut completed = 0;
-        while let Some((id, result)) = self.disk.poll() {
-            self.engine.complete(id, result);
-            completed += 1;
-        }
-        Ok(completed)
+    /// What was recovered.
+    ///
+    /// # Panics
+    /// If [`step`](Self::step) has not said that all is done.
+    pub fn finish(self) -> Recovered {
+        let Step::Done(catalog) = self.step else { panic!("the recovery goes on") };
+        Recovered { engine: self.engine, catalog }
     }
 
-    fn report_events(&mut self, shard: u16) {
+    /// Reports what the engine says; gives the end of a read.
+    fn take_events(&mut self) -> Option<Result<ReadData, ReadError>> {
         while let Some(event) = self.engine.next_event() {
-            if let Event::Damage(damage) = event {
-                tracing::error!(
-                    shard,
+            match event {
+                Event::Read { result, .. } => return Some(result),
+                Event::Damage(damage) => tracing::error!(
+                    shard = self.shard,
                     %damage,
                     "stored bytes are damaged; reads of this range fail, everything else is served"
-                );
+                ),
+                _ => {}
             }
         }
+        None
     }
 
-    /// Reads the catalog from its log, with the number of changes since its last snapshot.
-    ///
-    /// # Errors
-    /// If it cannot be read or makes no sense. The broker does not start without all of it: what it would not know, it
-    /// might give out again.
-    pub async fn catalog(&mut self) -> Result<(Catalog, usize), StartError> {
-        let failed = |reason: String| StartError::Catalog { reason };
+    fn open_catalog(&mut self) -> Step {
         self.engine.put_log(CATALOG_LOG, LogConfig { essential: true, ..LogConfig::KEEP });
         let state = self.engine.log_state(CATALOG_LOG).expect("the log was made known");
-        let mut replay = Replay::default();
-        let mut offset = state.log_start;
-        while offset < state.high_watermark {
-            let data = self.read(offset).await?.map_err(|error| failed(error.to_string()))?;
-            if data.next_offset <= offset {
-                return Err(failed(format!("its records end at offset {offset}, before their time")));
-            }
-            for batch in data.pieces.iter().flat_map(|piece| Batches::new(piece)) {
-                let replayed = batch.map_err(|error| error.to_string()).and_then(|batch| {
-                    batch.check().map_err(|error| error.to_string())?;
-                    replay.batch(&batch).map_err(|error| error.to_string())
-                });
-                replayed.map_err(failed)?;
-            }
-            offset = data.next_offset;
-        }
-        Ok(replay.finish())
+        Step::Catalog { replay: Replay::default(), offset: state.log_start, reading: false }
     }
 
-    async fn read(&mut self, offset: u64) -> Result<Result<ReadData, ReadError>, StartError> {
-        if let Answer::Now(result) = self.engine.read(CATALOG_LOG, offset, CATALOG_READ, Token(0)) {
-            return Ok(result);
+    /// Reads the next records of the catalog, if there are any.
+    fn read_on(&mut self) -> Result<(), CatalogUnreadable> {
+        let state = self.engine.log_state(CATALOG_LOG).expect("the log was made known");
+        let Step::Catalog { replay, offset, reading } = &mut self.step else { return Ok(()) };
+        if *offset >= state.high_watermark {
+            let replay = std::mem::take(replay);
+            self.step = Step::Done(Some(replay.finish()));
+            return Ok(());
         }
-        loop {
-            let drive = self.drive().await;
-            drive.map_err(|source| StartError::Catalog { reason: source.to_string() })?;
-            while let Some(event) = self.engine.next_event() {
-                if let Event::Read { result, .. } = event {
-                    return Ok(result);
-                }
-            }
+        *reading = true;
+        match self.engine.read(CATALOG_LOG, *offset, CATALOG_READ, Token(0)) {
+            Answer::Now(result) => self.take_records(result),
+            Answer::Later => Ok(()),
         }
     }
 
-    /// Hands engine and disk on.
-    pub fn finish(self) -> (Engine, Disk) {
-        (self.engine, self.disk)
+    fn take_records(&mut self, result: Result<ReadData, ReadError>) -> Result<(), CatalogUnreadable> {
+        let Step::Catalog { replay, offset, reading } = &mut self.step else { return Ok(()) };
+        *reading = false;
+        let data = result.map_err(|error| CatalogUnreadable(error.to_string()))?;
+        if data.next_offset <= *offset {
+            let words = format!("its records end at offset {offset}, before their time");
+            return Err(CatalogUnreadable(words));
+        }
+        for batch in data.pieces.iter().flat_map(|piece| Batches::new(piece)) {
+            let replayed = batch.map_err(|error| error.to_string()).and_then(|batch| {
+                batch.check().map_err(|error| error.to_string())?;
+                replay.batch(&batch).map_err(|error| error.to_string())
+            });
+            replayed.map_err(CatalogUnreadable)?;
+        }
+        *offset = data.next_offset;
+        Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! One shard of the broker: its logs, its connections, its disk, and its place among the other shards.
+//! One shard of the broker: its logs, its connections, its place among the other shards. It does no I/O and knows no clock
+//! but through its [`Outside`].
 //!
 //! Everything that happens on a shard is a **turn**: something is put in (bytes of a connection, a completion of the disk,
 //! messages of other shards, the passing of time), and [`Shard::turn`] carries it through to the end: operations go to the
@@ -9,17 +10,17 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::catalog::{Catalog, CatalogLimits, Change, ShardId};
+use super::catalog::{Change, ShardId};
 use super::keeper::{self, Keeper};
-use super::logs::{Caller, Logs};
+use super::life::{Life, Stage};
+use super::logs::{Caller, Logs, LogsUsage};
 use super::message::Message;
-use crate::native::{Output, Received, Sessions};
+use super::outside::Outside;
+use super::recovery::Recovered;
+use super::settings;
+use crate::config::Config;
+use crate::native::{Output, Received, Sessions, SessionsUsage};
 use crate::node::slab::Key;
-use crate::runtime::disk::Disk;
-use crate::runtime::mesh::{Full, Mesh};
-use crate::runtime::shutdown::Shutdown;
-use crate::runtime::task::Notify;
-use crate::runtime::timer::{Monotonic, now_ms};
 
 /// Rounds of input and output of the disk in one turn. What completes after them is taken in the next.
 const ROUNDS: usize = 16;
@@ -28,111 +29,56 @@ const ROUNDS: usize = 16;
 const BUSY_TICK_MS: u64 = 10;
 const IDLE_TICK_MS: u64 = 100;
 
-const NANOS_PER_MILLI: u64 = 1_000_000;
-
 /// A shard, as the tasks of its executor share it. Borrowed within a turn, never across a wait.
-pub type Shared = Rc<RefCell<Shard>>;
-
-/// How far a shard is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// The catalog is not on every shard yet; shard 0 waits for so many others.
-    Loading(usize),
-    /// It serves.
-    Serving,
-    /// It answers what it has taken, and takes nothing new.
-    Draining {
-        /// Other shards that have nothing under way any more.
-        drained: usize,
-        /// Whether this one has said so.
-        said: bool,
-    },
-    /// Its log is being closed.
-    Closing,
-    /// It does nothing any more.
-    Ended,
-}
+pub type Shared<O> = Rc<RefCell<Shard<O>>>;
 
 /// A shard.
-pub struct Shard {
-    logs: Logs,
-    sessions: Sessions,
-    keeper: Option<Keeper>,
-    disk: Disk,
-    mesh: Option<Mesh<Message>>,
-    clock: Monotonic,
-    stage: Stage,
-    /// Told when the stage changes.
-    changed: Rc<Notify>,
-    /// When the next tick is planned for.
+pub struct Shard<O> {
+    pub(super) logs: Logs,
+    pub(super) sessions: Sessions,
+    pub(super) keeper: Option<Keeper>,
+    pub(super) life: Life,
+    pub(super) outside: O,
+    /// When the next tick is planned for, in milliseconds of the monotonic clock.
     tick_at_ms: u64,
-    /// Told when a tick is due before that.
-    hurry: Rc<Notify>,
-    shutdown: Shutdown,
 }
 
-impl Shard {
-    /// A shard whose log has recovered. Shard 0 keeps the catalog, within `limits`.
-    pub fn new(logs: Logs, sessions: Sessions, disk: Disk, shutdown: Shutdown) -> Self {
-        Self {
+impl<O: Outside> Shard<O> {
+    /// Shard `number` of as many as there are `ports`, with what it has recovered. It serves once all shards have the
+    /// catalog, which shard 0 sends to the others.
+    pub fn new(config: &Config, number: ShardId, ports: &[u16], recovered: Recovered, outside: O) -> Self {
+        let in_flight = config.limits.in_flight_per_shard.as_usize();
+        let mut logs = Logs::new(number, ports.len() as ShardId, recovered.engine, in_flight);
+        logs.tick(outside.wall_ms());
+        let mut shard = Self {
             logs,
-            sessions,
+            sessions: Sessions::new(settings::sessions(config, number, ports)),
             keeper: None,
-            disk,
-            mesh: None,
-            clock: Monotonic::start(),
-            stage: Stage::Loading(0),
-            changed: Rc::new(Notify::new()),
+            life: Life::new(config.node.shutdown_grace.millis()),
+            outside,
             tick_at_ms: 0,
-            hurry: Rc::new(Notify::new()),
-            shutdown,
+        };
+        shard.note_time();
+        if let Some((catalog, changes)) = recovered.catalog {
+            shard.keep_catalog(catalog, changes, settings::catalog(config, ports));
         }
+        shard
     }
 
-    /// Connects the shard with the others.
-    pub fn connect(&mut self, mesh: Mesh<Message>) {
-        self.mesh = Some(mesh);
-        self.turn();
+    /// The number of the shard.
+    pub fn number(&self) -> ShardId {
+        self.logs.shard()
     }
 
-    /// Makes this shard, which is shard 0, the keeper of the catalog, and gives the catalog to all others.
-    pub fn keep_catalog(&mut self, catalog: Catalog, changes: usize, limits: CatalogLimits) {
-        let others = usize::from(self.logs.shards()) - 1;
-        let shared = Arc::new(catalog);
-        self.logs.tell_others(|| Message::Load(Arc::clone(&shared)));
-        self.logs.load_catalog(Arc::unwrap_or_clone(shared));
-        self.keeper = Some(Keeper::new(limits, changes));
-        self.loading(others);
-        self.turn();
+    /// The world around it.
+    pub fn outside(&mut self) -> &mut O {
+        &mut self.outside
     }
 
-    fn loading(&mut self, others: usize) {
-        self.stage = Stage::Loading(others);
-        if others == 0 {
-            self.logs.tell_others(|| Message::Serve);
-            self.enter(Stage::Serving);
-        }
-    }
-
-    fn enter(&mut self, stage: Stage) {
-        self.stage = stage;
-        self.changed.notify_all();
-    }
-
-    /// Whether the catalog is not on every shard yet.
-    pub fn is_loading(&self) -> bool {
-        matches!(self.stage, Stage::Loading(_))
-    }
-
-    /// Whether clients are served.
-    pub fn is_serving(&self) -> bool {
-        self.stage == Stage::Serving
-    }
-
-    /// Told whenever [`is_serving`](Self::is_serving), [`is_drained`](Self::is_drained) or [`is_closed`](Self::is_closed) may
-    /// have changed.
-    pub fn changed(&self) -> Rc<Notify> {
-        Rc::clone(&self.changed)
+    /// What is held for connections, and what waits for logs and other shards. Without connections all figures are zero once
+    /// everything is answered.
+    pub fn usage(&self) -> (SessionsUsage, LogsUsage) {
+        (self.sessions.usage(), self.logs.usage())
     }
 
     /// The connections.
@@ -190,7 +136,7 @@ impl Shard {
                 self.logs.load_catalog(Arc::unwrap_or_clone(catalog));
                 self.logs.tell_shard(from, Message::Applied);
             }
-            Message::Serve => self.enter(Stage::Serving),
+            Message::Serve => self.serve(),
             Message::Dropped(logs) => self.dropped(logs),
             Message::Drained => self.other_drained(),
         }
@@ -199,14 +145,6 @@ impl Shard {
     fn apply(&mut self, from: ShardId, change: &Change) {
         keeper::apply(change, &mut self.logs);
         self.logs.tell_shard(from, Message::Applied);
-    }
-
-    fn applied(&mut self) {
-        match (self.stage, &mut self.keeper) {
-            (Stage::Loading(others), _) => self.loading(others - 1),
-            (_, Some(keeper)) => keeper.applied(&mut self.logs),
-            _ => debug_assert!(false, "only the keeper hears of applied changes"),
-        }
     }
 
     fn dropped(&mut self, logs: Vec<u64>) {
@@ -218,7 +156,7 @@ impl Shard {
     /// Time has passed. To be called when [`plan_tick`](Self::plan_tick) says.
     pub fn tick(&mut self) {
         self.note_time();
-        self.logs.engine().tick(now_ms());
+        self.logs.tick(self.outside.wall_ms());
         self.sessions.tick(&mut self.logs);
         let dropped = self.logs.take_dropped();
         match &mut self.keeper {
@@ -232,20 +170,15 @@ impl Shard {
         self.turn();
     }
 
-    /// How long until the next tick, in milliseconds; what is to interrupt the wait is [`hurry`](Self::hurry).
+    /// How long until the next tick, in milliseconds; [`Outside::hurry`] interrupts the wait.
     pub fn plan_tick(&mut self) -> u64 {
-        let now_ms = self.clock_ms();
+        let now_ms = self.outside.clock_ms();
         self.tick_at_ms = self.tick_due(now_ms);
         self.tick_at_ms - now_ms
     }
 
-    /// Told when a tick is due earlier than was planned.
-    pub fn hurry(&self) -> Rc<Notify> {
-        Rc::clone(&self.hurry)
-    }
-
     fn tick_due(&mut self, now_ms: u64) -> u64 {
-        let busy = self.stage != Stage::Serving || self.logs.engine().pending_bytes() > 0;
+        let busy = self.life.stage != Stage::Serving || self.logs.engine().pending_bytes() > 0;
         let latest = now_ms + if busy { BUSY_TICK_MS } else { IDLE_TICK_MS };
         self.sessions.next_deadline().map_or(latest, |deadline| deadline.clamp(now_ms + 1, latest))
     }
@@ -254,22 +187,28 @@ impl Shard {
     fn hurry_if_due(&mut self) {
         if self.tick_due(self.sessions.now_ms()) < self.tick_at_ms {
             self.tick_at_ms = 0;
-            self.hurry.notify_one();
+            self.outside.hurry();
         }
     }
 
-    fn clock_ms(&self) -> u64 {
-        self.clock.now_ns() / NANOS_PER_MILLI
-    }
-
-    fn note_time(&mut self) {
-        let now_ms = self.clock_ms();
-        self.sessions.set_now(now_ms);
+    pub(super) fn note_time(&mut self) {
+        self.sessions.set_now(self.outside.clock_ms());
     }
 
     /// Carries everything through that was put in.
     pub fn turn(&mut self) {
         self.note_time();
+        self.rounds();
+        while self.go_down() {
+            self.rounds();
+        }
+        self.outside.flush_disk();
+        self.hurry_if_due();
+        self.send_mail();
+        self.sessions.wake(&self.logs);
+    }
+
+    fn rounds(&mut self) {
         for _ in 0..ROUNDS {
             let completed = self.take_completions();
             let stepped = self.step();
@@ -278,19 +217,11 @@ impl Shard {
                 break;
             }
         }
-        if let Err(error) = self.disk.flush() {
-            tracing::error!(shard = self.logs.shard(), %error, "the disk cannot be used any more: stopping");
-            self.shutdown.request();
-        }
-        self.look_whether_drained();
-        self.hurry_if_due();
-        self.send_mail();
-        self.sessions.wake(&self.logs);
     }
 
     fn take_completions(&mut self) -> bool {
         let mut any = false;
-        while let Some((id, result)) = self.disk.poll() {
+        while let Some((id, result)) = self.outside.completed() {
             self.logs.engine().complete(id, result);
             any = true;
         }
@@ -300,7 +231,7 @@ impl Shard {
     fn submit(&mut self) -> bool {
         let mut any = false;
         while let Some((id, op)) = self.logs.engine().next_io() {
-            self.disk.submit(id, op);
+            self.outside.submit(id, op);
             any = true;
         }
         any
@@ -330,87 +261,18 @@ impl Shard {
     }
 
     fn send_mail(&mut self) {
-        let Some(mesh) = &self.mesh else { return };
         let mut any = false;
         for shard in 0..self.logs.shards() {
             if self.logs.has_mail(shard) {
-                any = true;
                 // A peer that is behind gets the rest with a later turn; what may be under way to it is bounded.
-                if let Err(Full(mail)) = mesh.send_batch(shard.into(), self.logs.take_mail(shard)) {
-                    self.logs.put_mail_back(shard, mail);
+                match self.outside.send(shard, self.logs.take_mail(shard)) {
+                    Ok(()) => any = true,
+                    Err(mail) => self.logs.put_mail_back(shard, mail),
                 }
             }
         }
         if any {
-            mesh.flush();
+            self.outside.flush_mail();
         }
-    }
-
-    /// Begins to go down: what was taken is answered, nothing new is taken.
-    pub fn drain(&mut self) {
-        if matches!(self.stage, Stage::Loading(_) | Stage::Serving) {
-            self.note_time();
-            self.enter(Stage::Draining { drained: 0, said: false });
-            self.sessions.drain(&mut self.logs);
-            self.turn();
-        }
-    }
-
-    fn look_whether_drained(&mut self) {
-        if let Stage::Draining { drained, said: false } = self.stage
-            && self.sessions.is_drained()
-        {
-            self.stage = Stage::Draining { drained, said: true };
-            self.logs.tell_others(|| Message::Drained);
-            self.changed.notify_all();
-        }
-    }
-
-    fn other_drained(&mut self) {
-        // It may have heard of the shutdown first.
-        self.drain();
-        if let Stage::Draining { drained, said } = self.stage {
-            self.enter(Stage::Draining { drained: drained + 1, said });
-        }
-    }
-
-    /// Whether no shard has anything under way any more.
-    pub fn is_drained(&self) -> bool {
-        let others = usize::from(self.logs.shards()) - 1;
-        matches!(self.stage, Stage::Draining { drained, said: true } if drained == others)
-    }
-
-    /// Cuts all connections off, and closes the log: everything becomes durable, and the next start finds it sealed.
-    pub fn close(&mut self) {
-        self.enter(Stage::Closing);
-        self.sessions.cut_all();
-        self.logs.engine().close();
-        self.turn();
-    }
-
-    /// Whether the log is closed.
-    pub fn is_closed(&mut self) -> bool {
-        self.logs.engine().is_closed()
-    }
-
-    /// Ends when the disk may have completed something.
-    pub fn disk_ready(&self) -> impl Future<Output = ()> + use<> {
-        self.disk.ready()
-    }
-
-    /// Does nothing any more; gives the mesh, which is to be closed.
-    pub fn end(&mut self) -> Option<Mesh<Message>> {
-        self.enter(Stage::Ended);
-        self.mesh.take()
-    }
-
-    /// Whether nothing is done any more.
-    pub fn has_ended(&self) -> bool {
-        self.stage == Stage::Ended
-    }
-
-    /// The number of the shard.
-    pub fn number(&self) -> ShardId {
-        self.logs.shard()
     }
 }

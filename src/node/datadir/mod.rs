@@ -56,6 +56,9 @@ pub enum DataDirError {
         /// An entry that Ringmail did not make.
         found: String,
     },
+    /// It holds nothing.
+    #[error("{} is no data directory of Ringmail: it has no {SUPERBLOCK}", .0.display())]
+    NoData(PathBuf),
     /// Segments are there, but not what describes them.
     #[error(
         "{} holds segments of Ringmail but no {SUPERBLOCK}: put that file back from a backup of the directory",
@@ -117,6 +120,24 @@ impl DataDir {
         } else {
             Self::set_up(path, shards, lock)
         }
+    }
+
+    /// Takes hold of a directory that a broker has set up; nothing in it is changed.
+    ///
+    /// # Errors
+    /// See [`DataDirError`].
+    pub fn existing(path: &Path) -> Result<Self, DataDirError> {
+        let content = Content::read(path)?;
+        if !content.superblock {
+            return Err(if content.segments {
+                DataDirError::SuperblockMissing(path.to_owned())
+            } else {
+                DataDirError::NoData(path.to_owned())
+            });
+        }
+        let lock = Lock::take(path, &path.join(LOCK))?;
+        let shards = Superblock::load(path)?.shards;
+        Self::resume(path, shards, lock)
     }
 
     fn set_up(path: &Path, shards: u16, lock: Lock) -> Result<Self, DataDirError> {

@@ -26,6 +26,11 @@ impl Link {
         self.window.saturating_sub(self.unanswered)
     }
 
+    /// Bytes of questions without an answer.
+    pub(super) fn unanswered(&self) -> usize {
+        self.unanswered
+    }
+
     /// Adds a message that has no answer.
     pub(super) fn send(&mut self, message: Message) {
         self.outbox.push(message);

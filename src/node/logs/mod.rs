@@ -54,6 +54,23 @@ pub enum Refusal {
     Error(AppendError),
 }
 
+/// What waits for logs and other shards, in figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogsUsage {
+    /// Callers that wait for the engine, or are not told yet.
+    pub waiting: usize,
+    /// Questions that other shards have not answered.
+    pub asked: usize,
+    /// The bytes that they count for.
+    pub asked_bytes: usize,
+    /// Changes of other shards that wait for room.
+    pub held: usize,
+    /// Fetches and subscriptions that wait for a log to advance.
+    pub watchers: usize,
+    /// Changes of the catalog that the keeper has not taken.
+    pub commands: usize,
+}
+
 /// A question that another shard has not answered yet.
 #[derive(Debug)]
 struct Asked {
@@ -88,6 +105,8 @@ pub struct Logs {
     full: bool,
     /// Whether a deletion may not have been stored: the engine had no room, or takes no more writes.
     drops_uncertain: bool,
+    /// The wall clock at the last tick.
+    wall_ms: u64,
 }
 
 impl Logs {
@@ -108,6 +127,7 @@ impl Logs {
             dropping: Vec::new(),
             full: false,
             drops_uncertain: false,
+            wall_ms: 0,
         }
     }
 
@@ -121,9 +141,32 @@ impl Logs {
         self.links.len() as ShardId
     }
 
-    /// The engine, for whoever drives its disk and its time.
+    /// The engine, for whoever drives its disk.
     pub fn engine(&mut self) -> &mut Engine {
         &mut self.engine
+    }
+
+    /// Time passes; `wall_ms` is milliseconds since the Unix epoch.
+    pub fn tick(&mut self, wall_ms: u64) {
+        self.wall_ms = wall_ms;
+        self.engine.tick(wall_ms);
+    }
+
+    /// The wall clock at the last tick.
+    pub fn wall_ms(&self) -> u64 {
+        self.wall_ms
+    }
+
+    /// What waits for logs and other shards.
+    pub fn usage(&self) -> LogsUsage {
+        LogsUsage {
+            waiting: self.waiting.len() + self.ended.len(),
+            asked: self.asked.len(),
+            asked_bytes: self.links.iter().map(Link::unanswered).sum(),
+            held: self.held.len(),
+            watchers: self.watches.natives(),
+            commands: self.commands.len(),
+        }
     }
 
     /// The shard that owns a log.

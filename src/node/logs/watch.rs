@@ -29,6 +29,12 @@ struct Watch {
 pub(super) struct Watches(AHashMap<LogId, Watch>);
 
 impl Watches {
+    /// Requests and subscriptions of connections that wait.
+    pub(super) fn natives(&self) -> usize {
+        let is_native = |watcher: &&Watcher| matches!(watcher, Watcher::Native(_));
+        self.0.values().map(|watch| watch.watchers.iter().filter(is_native).count()).sum()
+    }
+
     /// The state of a watched log whose last known end is `offset`.
     pub(super) fn known_to_end_at(&self, log: LogId, offset: u64) -> Option<LogState> {
         self.0.get(&log).map(|watch| watch.state).filter(|state| state.high_watermark == offset)

@@ -1,0 +1,62 @@
+//! What the configuration means to the parts of a shard.
+
+use ringmail_shards::config::ShardConfig;
+
+use super::catalog::record::LARGEST_BATCH;
+use super::catalog::{CatalogLimits, ShardId, TopicValues};
+use crate::config::Config;
+use crate::native::Settings;
+
+/// What the engine of a shard is told. `incarnation` is another number at every start.
+pub fn engine(config: &Config, shard: ShardId, incarnation: u64) -> ShardConfig {
+    let (log, limits) = (&config.log, &config.limits);
+    ShardConfig {
+        shard,
+        incarnation,
+        segment_bytes: log.segment.bytes(),
+        write_bytes: log.write.as_usize(),
+        writes_in_flight: log.writes_in_flight.into(),
+        tail_cache_bytes: log.tail_cache.as_usize(),
+        spare_segments: log.prefill_segments.into(),
+        // Topics are held to limits.batch by their own configuration; the catalog's batches must fit in any case.
+        max_batch_bytes: limits.batch.as_usize().max(LARGEST_BATCH),
+        max_pending_bytes: limits.in_flight_per_shard.as_usize(),
+        read_bytes: log.read_ahead.as_usize(),
+        reads_in_flight: log.reads_in_flight.into(),
+        clean_below: log.clean_below,
+        clean_bytes_per_second: log.clean_bandwidth.bytes(),
+        ..ShardConfig::default()
+    }
+}
+
+/// What holds for the connections of a shard. `ports` are those of all shards.
+pub(super) fn sessions(config: &Config, shard: ShardId, ports: &[u16]) -> Settings {
+    let limits = &config.limits;
+    Settings {
+        shard,
+        max_frame: limits.frame.as_usize(),
+        in_flight: limits.in_flight_per_connection.as_usize(),
+        idle_timeout_ms: limits.idle_timeout.millis(),
+        handshake_timeout_ms: limits.handshake_timeout.millis(),
+        subscriptions: limits.subscriptions_per_connection as usize,
+        fetch_response: limits.fetch_response.as_usize(),
+        host: config.node.advertised_host.clone(),
+        ports: ports.to_owned(),
+    }
+}
+
+/// What bounds the catalog of a broker with these ports, one for each shard.
+pub(super) fn catalog(config: &Config, ports: &[u16]) -> CatalogLimits {
+    let (limits, topics) = (&config.limits, &config.topics);
+    CatalogLimits {
+        shards: ports.len() as ShardId,
+        partitions_per_topic: limits.partitions_per_topic,
+        partitions: limits.partitions,
+        default_partitions: topics.partitions,
+        defaults: TopicValues {
+            max_message_bytes: u32::try_from(limits.batch.bytes()).unwrap_or(u32::MAX),
+            retention_bytes: topics.retention_size.get().map(|size| size.bytes()),
+            retention_ms: topics.retention_time.get().map(|time| time.millis()),
+        },
+    }
+}
