@@ -89,7 +89,8 @@ pub(crate) fn walk(
     let mut next = limits.from;
     for piece in pieces {
         for run in &piece.runs {
-            match walk_run(piece, run, limits, next, &mut each)? {
+            // Between two runs only what is given up is missing.
+            match walk_run(piece, run, limits, next.max(run.first), &mut each)? {
                 Some(after) => next = after,
                 None => return Ok(()),
             }

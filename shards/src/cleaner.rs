@@ -2,8 +2,9 @@
 
 use crate::api::{LogId, ReadError};
 use crate::assembly::{self, Limits};
-use crate::format::entry::{ENTRY_HEADER_BYTES, FLAG_RELOCATED};
+use crate::format::entry::{ENTRY_HEADER_BYTES, EntryHeader, FLAG_RELOCATED};
 use crate::index::Extent;
+use crate::mend::lost_entries;
 use crate::reads::{Read, Started, Want};
 use crate::segments::SegmentState;
 use crate::shard::Shard;
@@ -17,6 +18,8 @@ struct Job {
     /// Where to go on, and where to end.
     next: u64,
     end: u64,
+    /// There is nothing to read: it is given up.
+    lost: bool,
 }
 
 /// A copy that takes the original's place once it is durable.
@@ -100,7 +103,8 @@ impl Shard {
             .iter()
             .flat_map(|(&log, state)| state.extents.iter().map(move |e| (log, state, e)))
             .filter(|(_, _, e)| e.segment == number)
-            .map(|(log, state, e)| Job { log, from: e.from, next: e.from.max(state.start), end: e.end })
+            .map(|(log, state, e)| (log, e.from.max(state.start), e))
+            .map(|(log, next, e)| Job { log, from: e.from, next, end: e.end, lost: e.lost })
             .collect();
         self.cleaner.jobs.make_contiguous().sort_unstable_by_key(|j| (j.log, j.from));
     }
@@ -121,6 +125,9 @@ impl Shard {
         let next = start.map_or(job.end, |start| job.next.max(start));
         if next >= job.end {
             return self.job_done();
+        }
+        if job.lost {
+            return self.copy_lost(Job { next, ..job });
         }
         self.cleaner.reading = true;
         match self.start_read(job.log, next, job.end, self.config.read_bytes, Want::Clean) {
@@ -148,21 +155,10 @@ impl Shard {
         let mut next = job.next;
         for (mut entry, payload) in found {
             entry.flags |= FLAG_RELOCATED;
-            let Ok(place) = self.place(&entry, &payload, false) else {
+            if !self.copy(&entry, &payload) {
                 // Writes are refused for now: go on later from here.
                 break;
-            };
-            let bytes = entry.entry_bytes() as u64;
-            let (extents, runs) = match self.cleaner.copying.last_mut() {
-                Some(last) if last.continues(place, &entry) => (0, last.push(place, &entry)),
-                _ => {
-                    self.cleaner.copying.push(Extent::new(place, &entry));
-                    (1, 1)
-                }
-            };
-            self.count_entry(place.segment, bytes, extents, runs);
-            self.cleaner.allowance = self.cleaner.allowance.saturating_sub(bytes);
-            self.stats.cleaned_bytes += bytes;
+            }
             next = entry.end_offset();
         }
         if let Some(job) = self.cleaner.jobs.front_mut() {
@@ -170,6 +166,40 @@ impl Shard {
         }
         if next >= job.end {
             self.job_done();
+        }
+    }
+
+    /// Copies an entry forward; `false` if writes are refused for now.
+    fn copy(&mut self, entry: &EntryHeader, payload: &[u8]) -> bool {
+        let Ok(place) = self.place(entry, payload, false) else { return false };
+        let bytes = entry.entry_bytes() as u64;
+        let (extents, runs) = match self.cleaner.copying.last_mut() {
+            Some(last) if last.continues(place, entry) => (0, last.push(place, entry)),
+            _ => {
+                self.cleaner.copying.push(Extent::new(place, entry));
+                (1, 1)
+            }
+        };
+        self.count_entry(place.segment, bytes, extents, runs);
+        self.cleaner.allowance = self.cleaner.allowance.saturating_sub(bytes);
+        self.stats.cleaned_bytes += bytes;
+        true
+    }
+
+    /// Says again of what was given up that it is.
+    fn copy_lost(&mut self, job: Job) {
+        let copied = lost_entries(job.log, job.next..job.end).all(|entry| self.copy(&entry, &[]));
+        if copied {
+            self.job_done();
+        } else {
+            // Writes are refused for now: go on later from the start.
+            self.forget_copying();
+        }
+    }
+
+    fn forget_copying(&mut self) {
+        for extent in std::mem::take(&mut self.cleaner.copying) {
+            self.forget_extent(extent.segment, extent.bytes);
         }
     }
 
@@ -184,9 +214,7 @@ impl Shard {
         if let Some(segment) = self.cleaner.victim.and_then(|n| self.segments.get_mut(n)) {
             segment.left_alone = true;
         }
-        for extent in std::mem::take(&mut self.cleaner.copying) {
-            self.forget_extent(extent.segment, extent.bytes);
-        }
+        self.forget_copying();
         self.cleaner.jobs.clear();
     }
 

@@ -2,7 +2,7 @@
 
 use crate::api::LogState;
 use crate::config::LogConfig;
-use crate::format::entry::EntryHeader;
+use crate::format::entry::{EntryHeader, EntryKind};
 use crate::format::footer::{RUN_BYTES, Run};
 use std::collections::VecDeque;
 
@@ -41,6 +41,8 @@ pub(crate) struct Extent {
     pub max_timestamp: i64,
     pub bytes: u64,
     pub relocated: bool,
+    /// Its records are lost, and given up: readers go on behind it.
+    pub lost: bool,
     pub index: ExtentIndex,
 }
 
@@ -55,6 +57,7 @@ impl Extent {
             max_timestamp: i64::MIN,
             bytes: 0,
             relocated: entry.is_relocated(),
+            lost: entry.kind == EntryKind::Lost,
             index: ExtentIndex::Open(Vec::new()),
         };
         extent.push(place, entry);
@@ -66,6 +69,7 @@ impl Extent {
         self.segment == place.segment
             && self.end == entry.base_offset
             && self.relocated == entry.is_relocated()
+            && self.lost == (entry.kind == EntryKind::Lost)
             && matches!(self.index, ExtentIndex::Open(_))
             && entry.end_offset() - self.base <= u64::from(u32::MAX)
     }

@@ -261,6 +261,10 @@ impl Shard {
                 // Offsets are dense: what is missing was lost to damage.
                 break;
             }
+            if extent.lost {
+                planner.next = extent.end;
+                continue;
+            }
             let segment = self.segments.get(extent.segment).ok_or_else(|| ReadError::Damaged {
                 offset: planner.next,
                 reason: format!("segment {} is missing", extent.segment),
@@ -285,8 +289,10 @@ impl Shard {
             };
             planner.take(read, extent, segment.file, runs);
         }
-        if planner.pieces.is_empty() && planner.next == read.offset {
-            return Ok(Plan::Damaged(read.offset, "the segment that held them is damaged"));
+        let searches = matches!(read.want, Want::Time(..));
+        let stuck = planner.next == read.offset || planner.next < read.until && !searches;
+        if planner.pieces.is_empty() && stuck {
+            return Ok(Plan::Damaged(planner.next, "the segment that held them is damaged"));
         }
         Ok(Plan::Pieces(planner.pieces, planner.next))
     }
@@ -457,7 +463,11 @@ impl Shard {
         let state = self.logs.get(&read.log).ok_or(ReadError::UnknownLog(read.log))?.state_without_bytes();
         let limits =
             Limits { log: read.log, from: read.offset, until: read.until, max_bytes: read.max_bytes };
-        let Assembled { pieces, bytes, next_offset, damage } = assembly::batches(&read.pieces, limits);
+        let Assembled { pieces, bytes, mut next_offset, damage } = assembly::batches(&read.pieces, limits);
+        if read.pieces.is_empty() {
+            // All of it is given up.
+            next_offset = read.next;
+        }
         if let Some(damage) = damage {
             let reason = damage.reason.clone();
             self.report_damage(damage);

@@ -2,7 +2,6 @@
 
 use crate::api::{LogId, ReadError};
 use crate::damage::Damage;
-use crate::format::entry::EntryKind;
 use crate::format::footer::Run;
 use crate::index::{Extent, ExtentIndex, Place};
 use crate::io::{FileId, IoDone, IoId, IoOp, IoResult};
@@ -24,7 +23,7 @@ pub(crate) struct Rebuild {
 
 impl Rebuild {
     fn take(&mut self, frame: &FoundFrame) {
-        for &(entry, at) in frame.entries.iter().filter(|(e, _)| e.kind == EntryKind::Records) {
+        for &(entry, at) in frame.entries.iter().filter(|(e, _)| e.kind.has_offsets()) {
             let place = Place {
                 segment: frame.header.segment,
                 position: frame.position + at as u64,
@@ -41,8 +40,10 @@ impl Rebuild {
     /// The runs of a sealed extent, as far as they were found.
     fn runs(&self, log: LogId, sealed: &Extent) -> Vec<Run> {
         let mut runs = Vec::new();
-        let of_it =
-            |e: &&Extent| e.relocated == sealed.relocated && e.base >= sealed.base && e.base < sealed.end;
+        let of_it = |e: &&Extent| {
+            let alike = (e.relocated, e.lost) == (sealed.relocated, sealed.lost);
+            alike && e.base >= sealed.base && e.base < sealed.end
+        };
         for extent in self.found.get(&log).into_iter().flatten().filter(of_it) {
             let ExtentIndex::Open(found) = &extent.index else { continue };
             let shift = (extent.base - sealed.base) as u32;

@@ -185,14 +185,14 @@ impl Recovery {
         }
     }
 
-    /// Copies that the cleaner made count where the original is gone.
+    /// Copies that the cleaner made count where the original is gone; what a repair gave up, where nothing else is.
     fn take_relocated(&mut self, shard: &mut Shard) {
-        let mut copies: Vec<_> = std::mem::take(&mut self.relocated).into_iter().collect();
-        copies.sort_unstable_by_key(|((segment, log), _)| (std::cmp::Reverse(*segment), *log));
-        for ((_, log), extents) in copies {
-            for extent in extents {
-                shard.recover_extent(log, extent);
-            }
+        let copies = std::mem::take(&mut self.relocated).into_iter();
+        let mut copies: Vec<_> =
+            copies.flat_map(|((_, log), extents)| extents.into_iter().map(move |e| (log, e))).collect();
+        copies.sort_by_key(|(log, e)| (e.lost, std::cmp::Reverse(e.segment), *log));
+        for (log, extent) in copies {
+            shard.recover_extent(log, extent);
         }
     }
 

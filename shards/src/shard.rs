@@ -338,7 +338,7 @@ impl Shard {
 }
 
 /// An entry without a payload.
-fn control_entry(kind: EntryKind, log: LogId, offset: u64) -> EntryHeader {
+pub(crate) fn control_entry(kind: EntryKind, log: LogId, offset: u64) -> EntryHeader {
     EntryHeader {
         log,
         base_offset: offset,

@@ -130,6 +130,7 @@ fn row() -> Row {
         section_at: 0,
         section_bytes: example("section").len() as u32,
         relocated: false,
+        lost: false,
     }
 }
 

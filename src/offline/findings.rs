@@ -29,6 +29,8 @@ pub struct Finding {
     pub offsets: Option<Offsets>,
     /// What is wrong.
     pub what: String,
+    /// Whether the next start of a broker mends it by itself.
+    pub by_start: bool,
 }
 
 impl fmt::Display for Finding {

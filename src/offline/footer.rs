@@ -17,14 +17,14 @@ struct Known {
     max_timestamp: i64,
 }
 
-/// The entries of a segment, by log and by whether the cleaner copied them there.
+/// The entries of a segment, by log, by whether they were copied there, and by whether they are given up.
 #[derive(Debug, Default)]
-pub(super) struct Held(HashMap<(u64, bool), Vec<Known>>);
+pub(super) struct Held(HashMap<(u64, bool, bool), Vec<Known>>);
 
 impl Held {
     /// Takes in an entry that begins at `position` of the file.
     pub fn take(&mut self, entry: &EntryHeader, position: u64) {
-        if entry.kind != EntryKind::Records {
+        if !entry.kind.has_offsets() {
             return;
         }
         let known = Known {
@@ -34,7 +34,8 @@ impl Held {
             bytes: entry.entry_bytes() as u64,
             max_timestamp: entry.max_timestamp,
         };
-        self.0.entry((entry.log, entry.is_relocated())).or_default().push(known);
+        let lost = entry.kind == EntryKind::Lost;
+        self.0.entry((entry.log, entry.is_relocated(), lost)).or_default().push(known);
     }
 
     /// What is wrong with a row of the footer, of which `section` holds the runs.
@@ -44,7 +45,7 @@ impl Held {
                 "a section of the footer is damaged; the broker makes up for it by a scan".to_owned(),
             );
         };
-        let entries = self.0.entry((row.log, row.relocated)).or_default();
+        let entries = self.0.entry((row.log, row.relocated, row.lost)).or_default();
         entries.sort_by_key(|e| (e.base, e.position));
         let from = entries.partition_point(|e| e.base < row.base);
         let to = entries.partition_point(|e| e.base < row.end);

@@ -143,6 +143,7 @@ impl Verifier {
                     self.report.records += u64::from(entry.record_count);
                     self.history.records(frame::offsets(entry), number, sealed);
                 }
+                EntryKind::Lost => self.history.records(frame::offsets(entry), number, sealed),
                 EntryKind::LogStart => self.history.start(entry.log, entry.base_offset),
                 EntryKind::Dropped => self.history.dropped(entry.log),
             }
@@ -182,7 +183,9 @@ impl Verifier {
         let unsealed = segment.state == State::Open;
         let trailer_lost = segment.ends.trailer.is_some() || segment.has_broken_trailer();
         if unsealed && trailer_lost {
-            damaged(segment.frames_end(), "the end of the footer is damaged; the next start builds it again");
+            let what = "the end of the footer is damaged; the next start builds it again".to_owned();
+            let found = finding(segment, Some(segment.frames_end()), what);
+            self.report.damage.push(Finding { by_start: true, ..found });
         }
     }
 
@@ -254,6 +257,7 @@ impl Verifier {
                 frame: None,
                 offsets: Some(offsets),
                 what: "no segment holds them".to_owned(),
+                by_start: false,
             });
             self.report.damage.extend(missing);
         }
@@ -263,5 +267,13 @@ impl Verifier {
 
 fn finding(segment: &OpenSegment, position: Option<u64>, what: String) -> Finding {
     let number = segment.ends.header.map(|h| h.segment);
-    Finding { path: segment.path.clone(), position, segment: number, frame: None, offsets: None, what }
+    Finding {
+        path: segment.path.clone(),
+        position,
+        segment: number,
+        frame: None,
+        offsets: None,
+        what,
+        by_start: false,
+    }
 }

@@ -92,6 +92,7 @@ fn footer() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
         section_at: 0,
         section_bytes: 0,
         relocated: false,
+        lost: false,
     };
     let snapshots = [LogSnapshot { log: 7, start: 0, end: 3, dropped: false }];
     let footer = footer::build(0, 1, 3, &[FooterExtent { row, runs: &runs }], &snapshots);

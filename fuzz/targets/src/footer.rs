@@ -33,6 +33,7 @@ fn round_trip(runs: &[Run]) {
         section_at: 0,
         section_bytes: 0,
         relocated: false,
+        lost: false,
     };
     let written = footer::build(0, 1, 1, &[FooterExtent { row, runs }], &[]);
     let section = &written.sections[..written.rows[0].section_bytes as usize];

@@ -7,7 +7,7 @@
 //!      8     8  log
 //!     16     8  base_offset
 //!     24     4  record_count
-//!     28     1  kind            1 records, 2 log start, 3 dropped
+//!     28     1  kind            1 records, 2 log start, 3 dropped, 4 lost
 //!     29     1  codec           0 none, 1 ringmail, 2 kafka
 //!     30     2  flags           bit 0: relocated by the cleaner
 //!     32     8  max_timestamp
@@ -41,6 +41,15 @@ pub enum EntryKind {
     LogStart = 2,
     /// The log is deleted.
     Dropped = 3,
+    /// The records at these offsets are lost, and a repair has given them up: readers go on behind them.
+    Lost = 4,
+}
+
+impl EntryKind {
+    /// Whether it has offsets of its own, which nothing else has.
+    pub fn has_offsets(self) -> bool {
+        matches!(self, Self::Records | Self::Lost)
+    }
 }
 
 /// What the payload is.
@@ -164,6 +173,7 @@ impl EntryHeader {
             1 => Ok(EntryKind::Records),
             2 => Ok(EntryKind::LogStart),
             3 => Ok(EntryKind::Dropped),
+            4 => Ok(EntryKind::Lost),
             _ => Err(unknown),
         };
         let codec = match b[29] {

@@ -29,6 +29,7 @@ pub const SNAPSHOT_BYTES: usize = 32;
 pub const MAX_RUN_BYTES: usize = 32;
 const MAGIC: [u8; 8] = *b"RMFOOTER";
 const ROW_RELOCATED: u32 = 1;
+const ROW_LOST: u32 = 2;
 const SNAPSHOT_DROPPED: u64 = 1;
 /// Positions are stored in units of 8 bytes.
 const POSITION_UNIT: u64 = 8;
@@ -85,6 +86,8 @@ pub struct Row {
     pub section_bytes: u32,
     /// Whether the cleaner copied it here.
     pub relocated: bool,
+    /// Whether its records are lost, and given up.
+    pub lost: bool,
 }
 
 /// How a log stood when the segment was closed.
@@ -256,7 +259,8 @@ fn put_row(out: &mut Vec<u8>, row: &Row) {
     put!(b, 32, row.bytes);
     put!(b, 40, row.section_at);
     put!(b, 44, row.section_bytes);
-    put!(b, 48, if row.relocated { ROW_RELOCATED } else { 0 });
+    let flag = |set, flag| if set { flag } else { 0 };
+    put!(b, 48, flag(row.relocated, ROW_RELOCATED) | flag(row.lost, ROW_LOST));
     out.extend_from_slice(&b);
 }
 
@@ -270,6 +274,7 @@ fn take_row(b: &[u8]) -> Row {
         section_at: field!(b, 40, u32),
         section_bytes: field!(b, 44, u32),
         relocated: field!(b, 48, u32) & ROW_RELOCATED != 0,
+        lost: field!(b, 48, u32) & ROW_LOST != 0,
     }
 }
 

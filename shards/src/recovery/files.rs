@@ -203,6 +203,7 @@ fn sealed_extent(segment: u64, row: &Row) -> Extent {
         max_timestamp: row.max_timestamp,
         bytes: row.bytes,
         relocated: row.relocated,
+        lost: row.lost,
         index: ExtentIndex::Sealed { section_at: row.section_at, section_bytes: row.section_bytes },
     }
 }

@@ -111,7 +111,7 @@ impl Recovery {
     fn apply_entry(&mut self, shard: &mut Shard, place: Place, entry: &EntryHeader) {
         let newer = place.segment > self.newest_sealed;
         match entry.kind {
-            EntryKind::Records if entry.is_relocated() => {
+            EntryKind::Records | EntryKind::Lost if entry.is_relocated() => {
                 let extents = self.relocated.entry((place.segment, entry.log)).or_default();
                 match extents.last_mut() {
                     Some(last) if last.continues(place, entry) => {
@@ -120,7 +120,7 @@ impl Recovery {
                     _ => extents.push(Extent::new(place, entry)),
                 }
             }
-            EntryKind::Records => shard.recover_records(place, entry),
+            EntryKind::Records | EntryKind::Lost => shard.recover_records(place, entry),
             // What the footers say of older segments is newer.
             EntryKind::LogStart if newer => {
                 if let Some(log) = shard.logs.get_mut(&entry.log) {

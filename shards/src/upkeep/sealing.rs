@@ -125,6 +125,7 @@ fn describe(log: LogId, extent: &Extent) -> FooterExtent<'_> {
         section_at: 0,
         section_bytes: 0,
         relocated: extent.relocated,
+        lost: extent.lost,
     };
     FooterExtent { row, runs }
 }
