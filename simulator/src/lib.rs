@@ -7,7 +7,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod disk;
+pub mod engine;
+pub mod figures;
 pub mod rng;
+pub mod run;
 pub mod schedule;
 pub mod trace;

@@ -36,6 +36,8 @@ pub struct DiskStats {
     pub reads: u64,
     /// Operations that were made to fail.
     pub failed: u64,
+    /// Syncs among them, dsync writes included.
+    pub failed_syncs: u64,
     /// Operations that were refused for want of room.
     pub refused: u64,
     /// Sectors that a crash has lost.
@@ -203,12 +205,14 @@ impl Disk {
                 if *error != IoError::Full && self.rng.one_in(2) =>
             {
                 // The write went well, and its sync has failed.
+                self.stats.failed_syncs += 1;
                 let order = self.order;
                 let file = self.file(file);
                 file.write(position as usize, data, order);
                 file.doom(order);
             }
             IoOp::Sync { file } => {
+                self.stats.failed_syncs += 1;
                 let order = self.order;
                 self.file(file).doom(order);
             }
