@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{MemDisk, Rng};
+use common::{Disk, MemDisk, Rng};
 use ringmail_shards::config::{LogConfig, ShardConfig};
 use ringmail_shards::shard::{Acks, Answer, AppendError, Event, LogId, ReadData, ReadError, Shard, Token};
 use ringmail_wire::batch::{Batch, BatchBuilder, Batches, Compression};

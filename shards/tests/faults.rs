@@ -3,7 +3,7 @@
 mod common;
 
 use common::driver::Driver;
-use common::{MemDisk, Rng};
+use common::{Disk, MemDisk, Rng};
 use ringmail_shards::config::{LogConfig, ShardConfig};
 use ringmail_shards::io::{FileId, IoOp};
 use ringmail_shards::shard::{AppendError, Event, ReadError, Token};

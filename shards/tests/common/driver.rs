@@ -1,6 +1,6 @@
 //! A shard over a disk in memory, where every call is driven to its end.
 
-use super::{MemDisk, Rng};
+use super::{Disk, MemDisk, Rng};
 use bytes::Bytes;
 use ringmail_shards::config::{LogConfig, ShardConfig};
 use ringmail_shards::shard::{Acks, Answer, AppendError, Event, LogId, ReadData, ReadError, Shard, Token};
@@ -14,8 +14,8 @@ pub struct Contents {
 }
 
 /// The shard, its disk, and what it said.
-pub struct Driver {
-    pub disk: MemDisk,
+pub struct Driver<D: Disk = MemDisk> {
+    pub disk: D,
     pub shard: Shard,
     pub config: ShardConfig,
     pub now: u64,
@@ -48,9 +48,9 @@ pub fn records(pieces: &[Bytes]) -> Vec<(u64, Vec<u8>)> {
     records
 }
 
-impl Driver {
+impl<D: Disk> Driver<D> {
     /// A shard over `disk`, once recovery is over.
-    pub fn open(config: ShardConfig, disk: MemDisk) -> Self {
+    pub fn open(config: ShardConfig, disk: D) -> Self {
         let mut driver = Self::begin(config, disk);
         driver.settle();
         assert!(driver.shard.is_ready(), "recovery never ends: {:?}", driver.events);
@@ -58,7 +58,7 @@ impl Driver {
     }
 
     /// A shard over `disk` that may never become ready.
-    pub fn begin(config: ShardConfig, mut disk: MemDisk) -> Self {
+    pub fn begin(config: ShardConfig, mut disk: D) -> Self {
         disk.kill();
         let now = 1_000_000;
         let shard = Shard::open(config.clone(), &disk.files(), now);

@@ -33,6 +33,20 @@ impl Rng {
     }
 }
 
+/// What a shard can be driven over.
+pub trait Disk {
+    fn files(&self) -> Vec<ExistingFile>;
+
+    /// Begins an operation.
+    fn submit(&mut self, id: IoId, op: IoOp);
+
+    /// Completes one of the outstanding operations.
+    fn complete_one(&mut self, rng: &mut Rng) -> Option<(IoId, IoResult)>;
+
+    /// What was under way when the process was killed is forgotten; what was written stays.
+    fn kill(&mut self);
+}
+
 const SECTOR: usize = 512;
 
 #[derive(Debug, Default, Clone)]
@@ -71,11 +85,30 @@ pub struct MemDisk {
     pub syncs: u64,
 }
 
-impl MemDisk {
-    pub fn files(&self) -> Vec<ExistingFile> {
+impl Disk for MemDisk {
+    fn files(&self) -> Vec<ExistingFile> {
         self.files.iter().map(|(&file, f)| ExistingFile { file, bytes: f.seen.len() as u64 }).collect()
     }
 
+    fn submit(&mut self, id: IoId, op: IoOp) {
+        self.outstanding.push((id, op));
+    }
+
+    fn complete_one(&mut self, rng: &mut Rng) -> Option<(IoId, IoResult)> {
+        if self.outstanding.is_empty() {
+            return None;
+        }
+        let k = rng.below(self.outstanding.len());
+        let (id, op) = self.outstanding.swap_remove(k);
+        Some((id, self.execute(op)))
+    }
+
+    fn kill(&mut self) {
+        self.outstanding.clear();
+    }
+}
+
+impl MemDisk {
     /// The files that hold a segment, oldest first.
     pub fn segments(&self) -> Vec<FileId> {
         let holding = self.files.iter().filter(|(_, f)| f.seen.starts_with(b"RMSEGMNT"));
@@ -90,6 +123,11 @@ impl MemDisk {
         &mut f.seen
     }
 
+    /// What all files hold.
+    pub fn image(&self) -> BTreeMap<FileId, Vec<u8>> {
+        self.files.iter().map(|(&file, f)| (file, f.seen.clone())).collect()
+    }
+
     /// Puts a file there, as somebody else might.
     pub fn put(&mut self, file: FileId, bytes: Vec<u8>) {
         self.files.insert(file, MemFile { durable: bytes.clone(), seen: bytes, unsynced: Vec::new() });
@@ -99,27 +137,8 @@ impl MemDisk {
         self.files.remove(&file).expect("the file exists").seen
     }
 
-    /// What was under way when the process was killed is forgotten; what was written stays.
-    pub fn kill(&mut self) {
-        self.outstanding.clear();
-    }
-
-    pub fn submit(&mut self, id: IoId, op: IoOp) {
-        self.outstanding.push((id, op));
-    }
-
     pub fn is_idle(&self) -> bool {
         self.outstanding.is_empty()
-    }
-
-    /// Completes one of the outstanding operations.
-    pub fn complete_one(&mut self, rng: &mut Rng) -> Option<(IoId, IoResult)> {
-        if self.outstanding.is_empty() {
-            return None;
-        }
-        let k = rng.below(self.outstanding.len());
-        let (id, op) = self.outstanding.swap_remove(k);
-        Some((id, self.execute(op)))
     }
 
     fn execute(&mut self, op: IoOp) -> IoResult {
