@@ -1,6 +1,8 @@
 //! A broker in a process of its own, on a data directory of its own.
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -25,9 +27,99 @@ impl Data {
     }
 }
 
-/// A broker that runs; killed when it is dropped.
-pub struct Broker {
+/// A broker that was started and may not be ready; killed when it is dropped.
+pub struct Starting {
     process: Child,
+    log: Log,
+}
+
+impl Starting {
+    /// Starts a broker by `command`, as [`command`] gives it.
+    pub fn spawn(mut command: Command) -> Self {
+        let log = Log::new();
+        command.stdout(Stdio::piped()).stderr(log.writer());
+        Self { process: command.spawn().expect("the broker's binary is built"), log }
+    }
+
+    /// Waits until the broker is ready.
+    ///
+    /// # Errors
+    /// What it said, if it ends instead.
+    pub fn ready(mut self) -> Result<Broker, String> {
+        let stdout = self.process.stdout.take().expect("standard output is piped");
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("standard output can be read");
+        match parse_ready(&line) {
+            Some((address, shard_ports)) => Ok(Broker { running: self, address, shard_ports }),
+            None => {
+                let (status, words) = self.wait();
+                Err(format!("{status}: {line}{words}"))
+            }
+        }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it has logged so far.
+    pub fn said(&self) -> String {
+        self.log.text()
+    }
+
+    /// Kills the broker, as a crash would; gives what it logged.
+    pub fn kill(mut self) -> String {
+        self.process.kill().expect("the broker runs");
+        self.process.wait().expect("the broker is a child");
+        self.said()
+    }
+
+    /// Waits for the end of the process; gives what it logged.
+    pub fn wait(&mut self) -> (ExitStatus, String) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.try_wait().expect("the broker is a child") {
+                return (status, self.said());
+            }
+            assert!(Instant::now() < deadline, "the broker does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("the broker said: {}", self.said());
+        }
+    }
+}
+
+/// What a broker logs. A file, since a pipe that nobody reads would fill up.
+struct Log(File);
+
+impl Log {
+    fn new() -> Self {
+        Self(tempfile::tempfile().expect("a temporary file"))
+    }
+
+    fn writer(&self) -> Stdio {
+        self.0.try_clone().expect("a further descriptor").into()
+    }
+
+    fn text(&self) -> String {
+        let length = self.0.metadata().expect("the file is open").len();
+        let mut bytes = vec![0; length as usize];
+        self.0.read_exact_at(&mut bytes, 0).expect("a file can be read");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// A broker that is ready; killed when it is dropped.
+pub struct Broker {
+    running: Starting,
     pub address: String,
     pub shard_ports: Vec<u16>,
 }
@@ -45,17 +137,8 @@ impl Broker {
 
     /// Starts a broker and waits until it is ready.
     pub fn start_with(data: &Path, arguments: &[&str]) -> Self {
-        let mut process = command(data, arguments).spawn().expect("the broker's binary is built");
-        let stdout = process.stdout.take().expect("standard output is piped");
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).expect("standard output can be read");
-        let Some((address, ports)) = parse_ready(&line) else {
-            let _ = process.kill();
-            let mut words = String::new();
-            let _ = process.stderr.take().expect("standard error is piped").read_to_string(&mut words);
-            panic!("the broker is not ready: {line:?} {words}");
-        };
-        Self { process, address, shard_ports: ports }
+        let started = Starting::spawn(command(data, arguments)).ready();
+        started.unwrap_or_else(|words| panic!("the broker does not start: {words}"))
     }
 
     /// A client at the shared port, after its handshake.
@@ -69,12 +152,28 @@ impl Broker {
     }
 
     pub fn id(&self) -> u32 {
-        self.process.id()
+        self.running.id()
     }
 
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
-        assert!(sent.expect("kill can be run").success());
+        assert!(self.try_signal(name), "the broker runs");
+    }
+
+    /// Sends a signal; `false` if the broker has ended.
+    pub fn try_signal(&self, name: &str) -> bool {
+        let sent =
+            Command::new("kill").args(["-s", name, &self.id().to_string()]).stderr(Stdio::null()).status();
+        sent.expect("kill can be run").success()
+    }
+
+    /// What the broker has logged so far.
+    pub fn said(&self) -> String {
+        self.running.said()
+    }
+
+    /// What the broker has logged so far.
+    pub fn said(&self) -> String {
+        self.running.said()
     }
 
     /// Stops the broker in order, and gives what it logged.
@@ -85,40 +184,14 @@ impl Broker {
         words
     }
 
-    /// Kills the broker, as a crash would.
-    pub fn kill(mut self) {
-        self.process.kill().expect("the broker runs");
-        self.process.wait().expect("the broker is a child");
+    /// Kills the broker, as a crash would; gives what it logged.
+    pub fn kill(self) -> String {
+        self.running.kill()
     }
 
     /// Waits for the end of the process; gives what it logged.
     pub fn wait(&mut self) -> (ExitStatus, String) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.process.try_wait().expect("the broker is a child") {
-                let mut words = String::new();
-                if let Some(mut stderr) = self.process.stderr.take() {
-                    let _ = stderr.read_to_string(&mut words);
-                }
-                return (status, words);
-            }
-            assert!(Instant::now() < deadline, "the broker does not end");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        if std::thread::panicking()
-            && let Some(mut stderr) = self.process.stderr.take()
-        {
-            let mut words = String::new();
-            let _ = stderr.read_to_string(&mut words);
-            eprintln!("the broker said: {words}");
-        }
+        self.running.wait()
     }
 }
 
@@ -127,16 +200,15 @@ pub fn refused(data: &Path, arguments: &[&str]) -> Output {
     command(data, arguments).output().expect("the broker's binary is built")
 }
 
-fn command(data: &Path, arguments: &[&str]) -> Command {
+/// A broker with small segments at ports of the system's choice, unless `arguments` say otherwise.
+pub fn command(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringmail"));
+    command.arg("serve").arg("--data").arg(data);
+    if !arguments.contains(&"--listen") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
     let small = ["--set", "log.segment=16 MiB", "--set", "log.prefill_segments=1"];
-    command
-        .arg("serve")
-        .arg("--data")
-        .arg(data)
-        .args(["--listen", "127.0.0.1:0"])
-        .args(small)
-        .args(arguments);
+    command.args(small).args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env_clear();
     command

@@ -18,7 +18,7 @@ fn a_stop_and_a_crash_keep_topics_and_records() {
     client.call(Api::AlterTopic, &AlterTopicRequest { partitions: 0, name: "t", config }).ok::<()>();
     client.create("gone", 2);
     client.call(Api::DeleteTopic, &DeleteTopicRequest { name: "gone" }).ok::<()>();
-    let mut stop: Box<dyn FnOnce(Broker)> = Box::new(Broker::kill);
+    let mut stop: Box<dyn FnOnce(Broker)> = Box::new(|broker| drop(broker.kill()));
     let mut broker = broker;
     for round in 0..4 {
         let mut client = broker.client();
@@ -37,11 +37,33 @@ fn a_stop_and_a_crash_keep_topics_and_records() {
                 .contains(&(ConfigEntry { key: "retention.bytes", value: "1000000" }, ConfigSource::Topic))
         );
         stop(broker);
-        stop = if round % 2 == 0 { Box::new(|broker| drop(broker.stop())) } else { Box::new(Broker::kill) };
+        stop = if round % 2 == 0 {
+            Box::new(|broker| drop(broker.stop()))
+        } else {
+            Box::new(|broker| drop(broker.kill()))
+        };
         broker = Broker::start_two_shards(&data.path());
     }
     let more = broker.client().create("more", 1);
     assert!(more[0] > logs[3] + 2, "ids of deleted partitions are not used again");
+}
+
+/// The kernel closes the sockets of a killed broker some time after the process is gone.
+#[test]
+fn a_killed_broker_is_started_again_at_its_ports_at_once() {
+    let data = Data::new();
+    let broker = Broker::start(&data.path());
+    let (address, port) =
+        (broker.address.clone(), format!("listen.shard_ports_from={}", broker.shard_ports[0]));
+    broker.stop();
+    for _ in 0..10 {
+        let broker = Broker::start_with(
+            &data.path(),
+            &["--listen", &address, "--set", &port, "--set", "node.shards=1"],
+        );
+        let _clients: Vec<_> = (0..8).map(|_| broker.client()).collect();
+        broker.kill();
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::os::fd::{FromRawFd, IntoRawFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use glommio::GlommioError;
 use glommio::net::TcpListener;
@@ -20,6 +20,13 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a free port is looked for before giving up.
 const PORT_ATTEMPTS: usize = 16;
+
+/// How long an address may be in use before it counts as taken. The kernel closes the sockets of a broker that was killed some time
+/// after the process is gone, since its rings are taken down behind it.
+const LEFTOVER_TIME: Duration = Duration::from_secs(2);
+
+/// How often is looked whether it has.
+const LEFTOVER_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +72,7 @@ pub struct ListenerSeat {
     address: SocketAddr,
 }
 
-/// Listens on `address` alone. Port 0 takes a free one.
+/// Listens on `address` alone. Port 0 takes a free one. Blocks while the sockets of a process that was killed are in the way.
 pub fn bind(address: SocketAddr) -> Result<ListenerSeat, BindError> {
     bind_socket(address, false).and_then(ListenerSeat::listen)
 }
@@ -107,7 +114,13 @@ fn bind_socket(address: SocketAddr, shared: bool) -> Result<Socket, BindError> {
         socket.bind(&address.into())?;
         Ok(socket)
     };
-    bound().map_err(|source| BindError::new(address, source))
+    let deadline = Instant::now() + LEFTOVER_TIME;
+    loop {
+        match bound().map_err(|source| BindError::new(address, source)) {
+            Err(BindError::Taken(_)) if Instant::now() < deadline => std::thread::sleep(LEFTOVER_PAUSE),
+            result => return result,
+        }
+    }
 }
 
 fn local_address(socket: &Socket, wanted: SocketAddr) -> Result<SocketAddr, BindError> {
