@@ -6,6 +6,8 @@ SHELL := bash
 
 # Seconds per fuzz target of `make fuzz` and `make soak`.
 SECONDS ?= 60
+# Crashes of `make soak-crash` and `make soak-power`; a SEED that they have printed repeats their choices.
+SEED ?=
 # Scenario of `make bench`; all of them if it is empty.
 ONLY ?=
 # Further arguments of `make run`, `make bench` and `make doctor`.
@@ -13,7 +15,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## Shows this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: # What a build needs on a fresh machine; silent if it is all there
@@ -51,6 +53,16 @@ fuzz: setup ## Fuzzes every parser; SECONDS=60 each
 .PHONY: soak
 soak: setup ## Runs all tests with the long ones, and with far more cases; SECONDS=60 for each parser
 	PROPTEST_CASES=20000 SEEDS=500 RINGMAIL_FUZZ_SECONDS=$(SECONDS) cargo test --release --workspace -- --include-ignored
+
+.PHONY: soak-crash
+soak-crash: N ?= 1000
+soak-crash: setup ## Kills the broker under load; N=1000 times, SEED=
+	LOOPS=$(N) SEED=$(SEED) cargo test --quiet --release --package ringmail --test crash
+
+.PHONY: soak-power
+soak-power: N ?= 500
+soak-power: setup ## Cuts the power of the broker's disk under load; N=500 times, SEED=; needs root
+	LOOPS=$(N) SEED=$(SEED) cargo test --quiet --release --package ringmail --test power
 
 .PHONY: doctor
 doctor: setup ## Says what on this machine is good for the broker, what is not, and what to do
