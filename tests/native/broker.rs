@@ -171,11 +171,6 @@ impl Broker {
         self.running.said()
     }
 
-    /// What the broker has logged so far.
-    pub fn said(&self) -> String {
-        self.running.said()
-    }
-
     /// Stops the broker in order, and gives what it logged.
     pub fn stop(mut self) -> String {
         self.signal("TERM");
