@@ -269,14 +269,14 @@ impl<T> Connection<T> {
         Ok(Event::Ready(server))
     }
 
-    /// Ends the connection: every request that had no answer, in no particular order.
+    /// Ends the connection: every request that had no answer, in no particular order, and every batch that gets none and of
+    /// which [`Event::Sent`] was not taken.
     pub fn into_unanswered(self) -> impl Iterator<Item = Unanswered<T>> {
         let sent = self.outbox.sent_end();
-        self.pending.into_values().map(move |p| Unanswered {
-            api: p.api,
-            sent: p.end <= sent,
-            token: p.token,
-        })
+        let pending = self.pending.into_values().map(|p| (p.api, p.end, p.token));
+        let unacknowledged = self.unacknowledged.into_iter().map(|(end, token)| (Api::Produce, end, token));
+        let all = pending.chain(unacknowledged);
+        all.map(move |(api, end, token)| Unanswered { api, sent: end <= sent, token })
     }
 }
 

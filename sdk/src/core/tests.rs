@@ -214,3 +214,16 @@ fn a_request_that_was_not_wholly_sent_cannot_have_been_done() {
     unanswered.sort_unstable();
     assert_eq!(unanswered, [("first", true), ("second", false), ("third", false)]);
 }
+
+/// Such a batch was forgotten, and its room in the producer's buffer with it.
+#[test]
+fn a_batch_without_acknowledgement_that_was_not_sent_is_unanswered() {
+    let mut connection = Connection::new("test");
+    connection.produce(1, Acks::None, Bytes::from(vec![0; 10_000]), "sent");
+    connection.consume(connection.output_bytes());
+    connection.produce(1, Acks::None, Bytes::from(vec![0; 10_000]), "begun");
+    connection.consume(5_000);
+    connection.produce(1, Acks::None, Bytes::from(vec![0; 10_000]), "waiting");
+    let unanswered: Vec<_> = connection.into_unanswered().map(|u| (u.token, u.sent)).collect();
+    assert_eq!(unanswered, [("sent", true), ("begun", false), ("waiting", false)]);
+}
