@@ -71,9 +71,11 @@ impl Sessions {
     pub fn close(&mut self, key: Key, logs: &mut Logs) {
         self.end_subscriptions(key, logs);
         self.forget_fetches(key, logs);
-        if let Some(connection) = self.connections.remove(key) {
+        if let Some(mut connection) = self.connections.remove(key) {
             tracing::debug!(shard = self.settings.shard, peer = connection.peer, "disconnected");
             self.unsent -= connection.unsent();
+            // It may be waiting for room, which nobody tells it of any more.
+            connection.wake_reader();
         }
     }
 

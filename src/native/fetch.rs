@@ -24,9 +24,6 @@ use crate::node::slab::Key;
 /// Fetches of one connection that may be under way; one more is refused.
 const FETCHES_PER_CONNECTION: usize = 1_024;
 
-/// Bytes that one partition of a fetch counts for while the fetch waits: about the memory that it takes.
-const PART_BYTES: usize = 128;
-
 /// Deadlines that are kept though nothing is due at them any more.
 const OLD_DEADLINES: usize = 1_024;
 
@@ -189,6 +186,7 @@ impl Fetch {
 impl Sessions {
     pub(super) fn fetch(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
         let fetch = FetchRequest::from_body(request.body)?;
+        self.check_partitions(fetch.partitions.len())?;
         let Some(connection) = self.connections.get_mut(request.connection) else { return Ok(()) };
         if connection.fetches.len() >= FETCHES_PER_CONNECTION {
             let words = format!(
@@ -197,7 +195,7 @@ impl Sessions {
             return Err(Fault::new(ErrorCode::Overloaded, words));
         }
         let mut reply = request.reply();
-        reply.bytes = reply.bytes.max((fetch.partitions.len() * PART_BYTES) as u32);
+        reply.weigh(fetch.partitions.len());
         let max_bytes = (fetch.max_bytes as usize).min(self.settings.fetch_response);
         let key = self.fetches.insert(Fetch {
             reply,

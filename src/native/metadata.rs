@@ -12,7 +12,10 @@ use crate::node::logs::Logs;
 
 impl Sessions {
     pub(super) fn metadata(&mut self, request: &Request<'_>, logs: &Logs) -> Result<(), Fault> {
-        let wanted = MetadataRequest::from_body(request.body)?.topics;
+        let mut wanted = MetadataRequest::from_body(request.body)?.topics;
+        // A topic that is named many times is described once: a short name may stand for a long description.
+        wanted.sort_unstable();
+        wanted.dedup();
         let catalog = logs.catalog();
         let topics = if wanted.is_empty() {
             catalog.topics().map(|(name, topic)| describe(name, topic)).collect()

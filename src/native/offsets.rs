@@ -26,7 +26,9 @@ pub(super) struct Listing {
 impl Sessions {
     pub(super) fn list_offsets(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
         let queries = ListOffsetsRequest::from_body(request.body)?.queries;
-        let reply = request.reply();
+        self.check_partitions(queries.len())?;
+        let mut reply = request.reply();
+        reply.weigh(queries.len());
         self.begin(&reply);
         let offsets = queries.iter().map(|query| ListedOffset { log: query.log, code: 0, offset: 0 });
         let listing = Listing { reply, offsets: offsets.collect(), outstanding: queries.len(), queries };

@@ -12,6 +12,10 @@ use crate::node::logs::Logs;
 use crate::node::message::Outcome;
 use crate::node::slab::Key;
 
+/// Bytes that one partition of a request counts for until it is answered: about the memory that it takes, the question to
+/// another shard included.
+const PARTITION_BYTES: usize = 256;
+
 /// A whole request.
 pub(super) struct Request<'a> {
     pub(super) connection: Key,
@@ -26,6 +30,14 @@ impl Request<'_> {
     }
 }
 
+impl Reply {
+    /// Has the request count for as many bytes as its `partitions` take, however short it is.
+    pub(super) fn weigh(&mut self, partitions: usize) {
+        let bytes = u32::try_from(partitions * PARTITION_BYTES).unwrap_or(u32::MAX);
+        self.bytes = self.bytes.max(bytes);
+    }
+}
+
 /// What became of a request.
 pub(super) enum Handled {
     /// It was answered, will be, or has no answer.
@@ -35,6 +47,18 @@ pub(super) enum Handled {
 }
 
 impl Sessions {
+    /// Refuses a request about so many partitions that it would take more memory than the largest frame.
+    pub(super) fn check_partitions(&self, partitions: usize) -> Result<(), Fault> {
+        let most = self.settings.max_frame / PARTITION_BYTES;
+        if partitions <= most {
+            return Ok(());
+        }
+        let words = format!(
+            "{partitions} partitions are too many for one request: ask about {most} at a time, or raise limits.frame"
+        );
+        Err(Fault::new(ErrorCode::InvalidPartitions, words))
+    }
+
     pub(super) fn refuse_frame(&mut self, key: Key, header: &FrameHeader) {
         let (bytes, limit) = (header.frame_bytes(), self.settings.max_frame);
         let words = format!(

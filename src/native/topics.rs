@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ringmail_shards::api::{Answer, LogState, ReadError};
 use ringmail_wire::protocol::{
     AlterTopicRequest, Api, ConfigEntry, ConfigSource, CreateTopicRequest, DeleteTopicRequest,
-    DescribeTopicRequest, DescribeTopicResponse, DescribedPartition, ListTopicsRequest, ListTopicsResponse,
-    ListedTopic, Message, TopicCreated,
+    DescribeTopicRequest, DescribeTopicResponse, DescribedPartition, ErrorCode, ListTopicsRequest,
+    ListTopicsResponse, ListedTopic, Message, TopicCreated,
 };
 
 use super::error::Fault;
@@ -17,6 +17,9 @@ use crate::node::catalog::plan::Command;
 use crate::node::catalog::{CatalogError, Change, ConfigKey, Topic};
 use crate::node::logs::{Caller, Logs};
 use crate::node::slab::Key;
+
+/// Entries of configuration in one request.
+const CONFIG_ENTRIES: usize = 64;
 
 /// A description whose partitions' states come one by one.
 #[derive(Debug)]
@@ -31,13 +34,13 @@ pub(super) struct Description {
 impl Sessions {
     pub(super) fn create_topic(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
         let CreateTopicRequest { partitions, name, config } = CreateTopicRequest::from_body(request.body)?;
-        let command = Command::Create { name: name.to_owned(), partitions, config: owned(&config) };
+        let command = Command::Create { name: name.to_owned(), partitions, config: owned(&config)? };
         self.change_catalog(request, command, logs)
     }
 
     pub(super) fn alter_topic(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
         let AlterTopicRequest { partitions, name, config } = AlterTopicRequest::from_body(request.body)?;
-        let command = Command::Alter { name: name.to_owned(), partitions, config: owned(&config) };
+        let command = Command::Alter { name: name.to_owned(), partitions, config: owned(&config)? };
         self.change_catalog(request, command, logs)
     }
 
@@ -86,7 +89,8 @@ impl Sessions {
         let DescribeTopicRequest { name } = DescribeTopicRequest::from_body(request.body)?;
         let topic = logs.catalog().topic(name).cloned();
         let topic = topic.ok_or_else(|| CatalogError::Unknown(name.to_owned()))?;
-        let reply = request.reply();
+        let mut reply = request.reply();
+        reply.weigh(topic.partitions.len());
         self.begin(&reply);
         let logs_of_topic: Vec<_> = topic.partitions.iter().map(|partition| partition.log).collect();
         let outstanding = logs_of_topic.len();
@@ -149,6 +153,11 @@ impl Description {
     }
 }
 
-fn owned(config: &[ConfigEntry<'_>]) -> Vec<(String, String)> {
-    config.iter().map(|entry| (entry.key.to_owned(), entry.value.to_owned())).collect()
+/// The entries, which may be a few more than there are keys: not so many that keeping them would cost.
+fn owned(config: &[ConfigEntry<'_>]) -> Result<Vec<(String, String)>, Fault> {
+    if config.len() > CONFIG_ENTRIES {
+        let words = format!("{} entries of configuration are too many: give each key once", config.len());
+        return Err(Fault::new(ErrorCode::InvalidConfig, words));
+    }
+    Ok(config.iter().map(|entry| (entry.key.to_owned(), entry.value.to_owned())).collect())
 }
