@@ -27,6 +27,9 @@ pub const CATALOG_LOG: LogId = 0;
 /// The number of a shard.
 pub type ShardId = u16;
 
+/// Ids of topics and logs are below it, as all numbers that are stored.
+const ID_LIMIT: u64 = 1 << 62;
+
 /// A partition: its place in [`Topic::partitions`] is its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(LogId, ShardId)", into = "(LogId, ShardId)")]
@@ -62,7 +65,7 @@ pub struct Topic {
 
 /// All topics. Serialized, it is a snapshot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(from = "State", into = "State")]
+#[serde(try_from = "State", into = "State")]
 pub struct Catalog {
     state: State,
     /// The shard of each partition's log.
@@ -99,17 +102,42 @@ impl Default for Catalog {
             topics: BTreeMap::new(),
             dropping: BTreeMap::new(),
         };
-        state.into()
+        Self { state, owners: AHashMap::new(), loads: Vec::new() }
     }
 }
 
-impl From<State> for Catalog {
-    fn from(state: State) -> Self {
+impl TryFrom<State> for Catalog {
+    type Error = CatalogMismatch;
+
+    fn try_from(mut state: State) -> Result<Self, CatalogMismatch> {
+        let topics = std::mem::take(&mut state.topics);
+        let mut logs: Vec<LogId> = topics.values().flat_map(|t| &t.partitions).map(|p| p.log).collect();
+        logs.extend(state.dropping.keys());
+        logs.sort_unstable();
+        if let Some(twice) = logs.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(CatalogMismatch(format!("log id {} is given out twice", twice[0])));
+        }
+        if logs.first() == Some(&CATALOG_LOG) || state.next_log <= CATALOG_LOG {
+            return Err(CatalogMismatch(format!("log id {CATALOG_LOG} is the catalog's own")));
+        }
+        let used =
+            [logs.last().map(|log| (*log, state.next_log)), newest(&topics).map(|id| (id, state.next_topic))];
+        if let Some((id, next)) = used.into_iter().flatten().find(|(id, next)| id >= next) {
+            return Err(CatalogMismatch(format!("id {id} is given out, and {next} is the next")));
+        }
+        if state.next_log.max(state.next_topic) > ID_LIMIT {
+            return Err(CatalogMismatch("the next id is over the limit".to_owned()));
+        }
         let mut catalog = Self { state, owners: AHashMap::new(), loads: Vec::new() };
-        let partitions: Vec<_> = catalog.state.topics.values().flat_map(|t| t.partitions.clone()).collect();
-        catalog.index(&partitions);
-        catalog
+        topics.values().for_each(|topic| catalog.index(&topic.partitions));
+        catalog.state.topics = topics;
+        Ok(catalog)
     }
+}
+
+/// The greatest id of a topic.
+fn newest(topics: &BTreeMap<String, Topic>) -> Option<u64> {
+    topics.values().map(|topic| topic.id).max()
 }
 
 impl From<Catalog> for State {
@@ -179,6 +207,12 @@ impl Catalog {
         if topic.id < self.state.next_topic {
             return Err(CatalogMismatch(format!("topic {name} has the id {} of an earlier one", topic.id)));
         }
+        if topic.id >= ID_LIMIT {
+            return Err(CatalogMismatch(format!(
+                "topic {name} has the id {}, which is over the limit",
+                topic.id
+            )));
+        }
         self.state.next_topic = topic.id + 1;
         self.index(&topic.partitions);
         self.state.topics.insert(name.to_owned(), topic.clone());
@@ -213,13 +247,19 @@ impl Catalog {
         Ok(())
     }
 
-    /// Whether partitions have ids that were never used.
+    /// Whether partitions have ids that were never used, in ascending order.
     fn check_new(&self, partitions: &[Partition]) -> Result<(), CatalogMismatch> {
-        let ids = partitions.iter().map(|partition| partition.log);
-        match ids.clone().zip(self.state.next_log..).find(|(log, free)| log < free) {
-            None => Ok(()),
-            Some((log, _)) => Err(CatalogMismatch(format!("log id {log} is given out twice"))),
+        let mut free = self.state.next_log;
+        for Partition { log, .. } in partitions {
+            if *log < free {
+                return Err(CatalogMismatch(format!("log id {log} is given out twice")));
+            }
+            if *log >= ID_LIMIT {
+                return Err(CatalogMismatch(format!("log id {log} is over the limit")));
+            }
+            free = log + 1;
         }
+        Ok(())
     }
 
     fn index(&mut self, partitions: &[Partition]) {

@@ -4,7 +4,7 @@ use ringmail_shards::api::AppendError;
 use ringmail_wire::protocol::LogId;
 
 use super::config::{TopicConfig, TopicValues};
-use super::{Catalog, Change, Partition, ShardId, Topic, name, placement};
+use super::{Catalog, Change, ID_LIMIT, Partition, ShardId, Topic, name, placement};
 
 /// What bounds the catalog, and what a topic gets that does not say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,6 +158,9 @@ impl Catalog {
                 "{count} more partitions are too many for the broker, which has room for {room}: delete topics, or raise \
                  limits.partitions"
             ));
+        }
+        if self.state.next_log + u64::from(count) > ID_LIMIT || self.state.next_topic >= ID_LIMIT {
+            return refused("the broker has given out all ids that there are".to_owned());
         }
         let shards = placement::place(topic, count as usize, limits.shards, &self.loads);
         let logs = self.state.next_log..;

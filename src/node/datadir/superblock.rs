@@ -66,7 +66,9 @@ impl Superblock {
         if lines.next() != Some(checksum(json).as_bytes()) {
             return Err(damaged("its checksum is wrong"));
         }
-        serde_json::from_slice(json).map_err(|error| damaged(&error.to_string()))
+        // What the parser quotes may be of several lines.
+        serde_json::from_slice(json)
+            .map_err(|error| damaged(&error.to_string().replace(char::is_control, " ")))
     }
 
     /// Writes the superblock of the data directory `data`: whole and durable, or not at all.
