@@ -18,6 +18,9 @@ pub enum Compression {
 const ZSTD_LEVEL: i32 = 3;
 /// No byte of an LZ4 block stands for more than 255 of the raw ones.
 const LZ4_MAX_RATIO: usize = 255;
+/// The shortest block of a Zstandard frame, and what a block stands for at most, in bytes (RFC 8878).
+const ZSTD_MIN_BLOCK: usize = 4;
+const ZSTD_MAX_BLOCK_RAW: usize = 128 << 10;
 
 impl Compression {
     /// The codec of these attribute bits.
@@ -91,8 +94,13 @@ impl Compression {
         match self {
             Self::None => stored.len() == raw_length,
             Self::Lz4 => raw_length <= stored.len().saturating_mul(LZ4_MAX_RATIO),
+            // What the frame states may be a lie, too.
             Self::Zstd => match zstd::zstd_safe::get_frame_content_size(stored) {
-                Ok(stated) => stated.is_none_or(|n| n == raw_length as u64),
+                Ok(stated) => {
+                    let blocks = stored.len() / ZSTD_MIN_BLOCK;
+                    let most = blocks.saturating_mul(ZSTD_MAX_BLOCK_RAW);
+                    stated.is_none_or(|n| n == raw_length as u64) && raw_length <= most
+                }
                 Err(_) => false,
             },
         }
