@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,6 +21,8 @@ use crate::support::world::World;
 const CRASHES_PER_ROUND: u64 = 4;
 /// Rounds after which the topics of a round are deleted.
 const ROUNDS_KEPT: usize = 2;
+/// A campaign that does not get on for so long is stuck: a loop takes a few seconds.
+const STUCK_AFTER: Duration = Duration::from_secs(180);
 const GIB: f64 = (1 << 30) as f64;
 
 /// How a broker at work comes to its end.
@@ -49,6 +51,30 @@ pub struct Figures {
     start_micros: AtomicU64,
     slowest_micros: AtomicU64,
     bytes: AtomicU64,
+    /// Crashes so far.
+    done: AtomicU64,
+    /// The broker that was started last.
+    broker: AtomicU64,
+}
+
+/// Ends the process, with the broker, if it is stuck.
+fn watch(figures: Arc<Figures>, seed: u64) {
+    std::thread::spawn(move || {
+        let mut last = (0, Instant::now());
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let done = figures.done.load(Ordering::SeqCst);
+            if done != last.0 {
+                last = (done, Instant::now());
+            }
+            if last.1.elapsed() > STUCK_AFTER {
+                println!("FAILED with SEED={seed}: nothing gets on after {done} loops");
+                let broker = figures.broker.load(Ordering::SeqCst).to_string();
+                let _ = Command::new("kill").args(["-s", "KILL", &broker]).status();
+                std::process::exit(1);
+            }
+        }
+    });
 }
 
 impl Site {
@@ -71,7 +97,9 @@ impl Site {
         for setting in &self.settings {
             arguments.extend(["--set", setting]);
         }
-        Starting::spawn(broker::command(&self.data, &arguments))
+        let starting = Starting::spawn(broker::command(&self.data, &arguments));
+        self.figures.broker.store(starting.id().into(), Ordering::SeqCst);
+        starting
     }
 
     fn start(&self) -> Broker {
@@ -134,7 +162,8 @@ impl Campaign {
         let loops = number("LOOPS").unwrap_or(default_loops).max(1);
         let seed = number("SEED").unwrap_or_else(|| mix(std::process::id().into()) % 1_000_000);
         println!("{loops} crashes, SEED={seed}");
-        let figures = Arc::default();
+        let figures: Arc<Figures> = Arc::default();
+        watch(Arc::clone(&figures), seed);
         Self { loops, done: 0, rng: Rng::new(seed), seed, began: Instant::now(), world, figures }
     }
 
@@ -184,6 +213,7 @@ impl Campaign {
             self.world.note_crash();
             broker = site.start();
             self.done += 1;
+            self.figures.done.store(self.done, Ordering::SeqCst);
             self.show_progress();
         }
         kept.push(load.finish());

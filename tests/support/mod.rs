@@ -4,6 +4,7 @@ pub mod book;
 pub mod campaign;
 pub mod findings;
 pub mod load;
+pub mod mount;
 pub mod record;
 pub mod rng;
 pub mod world;
