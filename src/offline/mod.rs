@@ -8,6 +8,7 @@ mod findings;
 mod footer;
 mod frame;
 mod history;
+pub mod repair;
 mod segment;
 mod verify;
 

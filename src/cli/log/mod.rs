@@ -2,6 +2,7 @@
 
 mod dump;
 mod record;
+mod repair;
 mod verify;
 
 use std::io::{self, BufWriter, Write};
@@ -10,9 +11,13 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::node::datadir::DataDirError;
+use crate::offline::repair::RepairError;
 use crate::offline::{OfflineError, SegmentPath, find};
 
-/// Look into stored segments, without a broker; one that runs is not disturbed
+/// Look into stored segments without a broker, or repair them
+///
+/// `dump` and `verify` do not disturb a broker that runs; `repair` needs it to be stopped.
 #[derive(Debug, clap::Args)]
 pub struct LogCommand {
     #[command(subcommand)]
@@ -23,6 +28,7 @@ pub struct LogCommand {
 enum Action {
     Dump(dump::Dump),
     Verify(verify::Verify),
+    Repair(repair::Repair),
 }
 
 /// What is to be looked into.
@@ -39,6 +45,9 @@ pub enum LogError {
     /// Files cannot be found or read.
     #[error(transparent)]
     Offline(#[from] OfflineError),
+    /// Segments cannot be repaired.
+    #[error(transparent)]
+    Repair(#[from] RepairError),
     /// Standard output does not take the outcome.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
@@ -47,7 +56,12 @@ pub enum LogError {
 impl LogError {
     /// Whether it was called in a wrong way.
     pub(super) fn is_usage(&self) -> bool {
-        matches!(self, Self::Offline(OfflineError::NoSegments(_)))
+        let no_data = |error: &RepairError| matches!(error, RepairError::DataDir(DataDirError::NoData(_)));
+        match self {
+            Self::Offline(error) => matches!(error, OfflineError::NoSegments(_)),
+            Self::Repair(error) => no_data(error),
+            Self::Output(_) => false,
+        }
     }
 
     /// Whether the reader of the output has seen enough and closed its end, such as `head`.
@@ -57,7 +71,7 @@ impl LogError {
 }
 
 impl LogCommand {
-    /// Prints what is stored, or verifies it.
+    /// Prints what is stored, verifies it, or repairs it.
     ///
     /// # Errors
     /// If there is nothing, or it cannot be read or printed.
@@ -73,6 +87,7 @@ impl LogCommand {
         let done = match self.action {
             Action::Dump(dump) => dump.run(out),
             Action::Verify(verify) => verify.run(out),
+            Action::Repair(repair) => repair.run(out),
         };
         let flushed = done.and_then(|code| Ok(out.flush().map(|()| code)?));
         match flushed {
