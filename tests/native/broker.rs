@@ -202,17 +202,12 @@ pub fn command(data: &Path, arguments: &[&str]) -> Command {
     if !arguments.contains(&"--listen") {
         command.args(["--listen", "127.0.0.1:0"]);
     }
-<<<<<<< HEAD
     for (key, small) in [("log.segment", "16 MiB"), ("log.prefill_segments", "1")] {
         if !arguments.iter().any(|argument| argument.split('=').next() == Some(key)) {
             command.args(["--set", &format!("{key}={small}")]);
         }
     }
     command.args(arguments);
-=======
-    let small = ["--set", "log.segment=16 MiB", "--set", "log.prefill_segments=1"];
-    command.args(small).args(arguments);
->>>>>>> origin/main
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env_clear();
     command
