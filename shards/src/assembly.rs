@@ -119,13 +119,26 @@ fn walk_run(
         reason,
     };
     let bytes = data.get(..end).ok_or_else(|| broken(start, "the file ends before the entry".into()))?;
+    // What stands where an entry should may be a copy of what belongs elsewhere, and lead past the entries that are here: if
+    // nothing fits behind it, it is looked for once from the start.
+    let mut from_start = Some(start);
+    let mut resume_at = |at: usize, next: u64| {
+        let rest = |found: &[FoundEntry]| holds_rest(found, limits.log, run.first, next, run.end);
+        resume(bytes, at, rest).or_else(|| resume(bytes, from_start.take()?, rest))
+    };
     let mut at = start;
-    while at < end {
+    loop {
+        if at >= end && next >= until {
+            return Ok(Some(next));
+        }
+        if at >= end {
+            at = resume_at(at, next).ok_or_else(|| broken(start, format!("offset {next} is missing")))?;
+            continue;
+        }
         let entry = match EntryHeader::parse(&bytes[at..]) {
             Ok(entry) => entry,
             Err(error) => {
-                let wanted = |found: &[FoundEntry]| holds_rest(found, limits.log, run.first, next, run.end);
-                at = resume(bytes, at, wanted).ok_or_else(|| broken(at, error.to_string()))?;
+                at = resume_at(at, next).ok_or_else(|| broken(at, error.to_string()))?;
                 continue;
             }
         };
@@ -133,7 +146,10 @@ fn walk_run(
         let of_run = is_of(&entry, limits.log) && entry.base_offset < until;
         if of_run && entry.end_offset() > next {
             if entry.base_offset > next {
-                return Err(broken(at, format!("offset {next} is missing")));
+                // It may be a copy of what belongs elsewhere.
+                let missing = || broken(at, format!("offset {next} is missing"));
+                at = resume_at(at, next).ok_or_else(missing)?;
+                continue;
             }
             if piece.from_disk {
                 entry.payload(&bytes[at..]).map_err(|e| broken(at, e.to_string()))?;
@@ -145,10 +161,6 @@ fn walk_run(
         }
         at += entry.entry_bytes();
     }
-    if next < until {
-        return Err(broken(start, format!("offset {next} is missing")));
-    }
-    Ok(Some(next))
 }
 
 fn is_of(entry: &EntryHeader, log: u64) -> bool {

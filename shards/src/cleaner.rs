@@ -85,13 +85,13 @@ impl Shard {
         self.clean_on();
     }
 
-    /// The segment with the smallest live share below the limit; not the newest, which holds the logs' state.
+    /// The segment with the smallest live share below the limit; not the newest, which hold the logs' state.
     fn choose_victim(&mut self) {
-        let newest = self.segments.newest_sealed();
+        let kept = self.segments.oldest_of_state();
         let victim = self
             .segments
             .iter()
-            .filter(|s| s.state == SegmentState::Sealed && Some(s.number) != newest)
+            .filter(|s| s.state == SegmentState::Sealed && kept.is_some_and(|kept| s.number < kept))
             .filter(|s| s.live_bytes > 0 && !s.left_alone)
             .filter(|s| self.clean_share(s) < self.config.clean_below)
             .min_by(|a, b| a.live_ratio().total_cmp(&b.live_ratio()))

@@ -84,6 +84,8 @@ struct Waiter {
 #[derive(Debug)]
 pub(crate) struct Commit {
     next_number: u64,
+    /// The number that recovery went on with, and the last frame before it that counts.
+    resumed: (u64, u64),
     filling: Option<Filling>,
     closed: VecDeque<Closed>,
     flying: VecDeque<Flying>,
@@ -100,10 +102,11 @@ pub(crate) struct Commit {
 }
 
 impl Commit {
-    /// The next frame gets `next_number`; all before it are durable.
-    pub fn new(next_number: u64) -> Self {
+    /// The next frame gets `next_number`. All before it that count are durable; the last of them is `counted`.
+    pub fn new(next_number: u64, counted: u64) -> Self {
         Self {
             next_number,
+            resumed: (next_number, counted),
             filling: None,
             closed: VecDeque::new(),
             flying: VecDeque::new(),
@@ -128,6 +131,11 @@ impl Commit {
     /// All frames up to this one are durable.
     pub fn durable(&self) -> u64 {
         self.durable
+    }
+
+    /// The last frame that counts before the one with this number.
+    pub fn counted_before(&self, number: u64) -> u64 {
+        if number == self.resumed.0 { self.resumed.1 } else { number - 1 }
     }
 
     /// The number of the frame that takes, or will take, the next entry.
@@ -278,6 +286,7 @@ impl Shard {
             entries_crc: filling.chain,
             durable: self.commit.durable,
             incarnation: self.config.incarnation,
+            position: filling.position + filling.lead as u64,
         };
         let segment = self.segments.get_mut(filling.segment).expect("frames are in known segments");
         if filling.lead > 0 {

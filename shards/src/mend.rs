@@ -76,7 +76,8 @@ impl Shard {
     pub fn stand(&mut self, standing: &Standing) {
         assert!(self.is_ready() && self.commit.is_idle(), "a standing is taken before anything is appended");
         self.segments.next_number = self.segments.next_number.max(standing.next_segment);
-        self.commit = Commit::new(self.commit.current_frame().max(standing.next_frame));
+        let next = self.commit.current_frame();
+        self.commit = Commit::new(next.max(standing.next_frame), self.commit.counted_before(next));
         for &LogSnapshot { log, start, end, dropped } in &standing.logs {
             if dropped {
                 if let Some(state) = self.logs.remove(&log) {

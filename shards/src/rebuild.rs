@@ -3,9 +3,9 @@
 use crate::api::{LogId, ReadError};
 use crate::damage::Damage;
 use crate::format::footer::Run;
-use crate::index::{Extent, ExtentIndex, Place};
+use crate::index::{Extent, ExtentIndex, Log, Place};
 use crate::io::{FileId, IoDone, IoId, IoOp, IoResult};
-use crate::map::Map;
+use crate::map::{Map, Set};
 use crate::ops::Purpose;
 use crate::reads::ReadId;
 use crate::scan::{FoundFrame, Scan};
@@ -18,11 +18,19 @@ pub(crate) struct Rebuild {
     file: FileId,
     scan: Scan,
     found: Map<LogId, Vec<Extent>>,
+    /// Where the extents begin that the footer tells of: the cleaner copies piece by piece, and what goes on in one frame
+    /// where another piece ends is an extent of its own.
+    bases: Set<(LogId, u64)>,
+    /// What looks like a later frame was cut off.
+    last_frame: u64,
     waiters: Vec<ReadId>,
 }
 
 impl Rebuild {
     fn take(&mut self, frame: &FoundFrame) {
+        if frame.header.number > self.last_frame {
+            return;
+        }
         for &(entry, at) in frame.entries.iter().filter(|(e, _)| e.kind.has_offsets()) {
             let place = Place {
                 segment: frame.header.segment,
@@ -30,7 +38,8 @@ impl Rebuild {
                 frame_position: frame.position,
             };
             let extents = self.found.entry(entry.log).or_default();
-            match extents.iter_mut().rev().find(|e| e.continues(place, &entry)) {
+            let begins = self.bases.contains(&(entry.log, entry.base_offset));
+            match extents.iter_mut().rev().find(|e| !begins && e.continues(place, &entry)) {
                 Some(extent) => _ = extent.push(place, &entry),
                 None => extents.push(Extent::new(place, &entry)),
             }
@@ -70,9 +79,16 @@ impl Shard {
         };
         let position = segment.footer_at + u64::from(key.1);
         let scan = Scan::new(file, number, segment.incarnation, segment.footer_at);
+        let last_frame = segment.last_frame;
         self.report_damage(Damage { file, segment: Some(number), position, bytes: bytes as u64, reason });
         self.reads.hold(file);
-        self.reads.rebuilds.insert(number, Rebuild { file, scan, found: Map::default(), waiters });
+        let of_it = |(&log, state): (&LogId, &Log)| {
+            let extents = state.extents.iter().filter(|e| e.segment == number);
+            extents.map(|e| (log, e.base)).collect::<Vec<_>>()
+        };
+        let bases = self.logs.iter().flat_map(of_it).collect();
+        let rebuild = Rebuild { file, scan, found: Map::default(), bases, last_frame, waiters };
+        self.reads.rebuilds.insert(number, rebuild);
         self.pump_rebuild(number);
     }
 

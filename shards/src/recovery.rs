@@ -7,13 +7,14 @@
 mod files;
 mod frames;
 mod records;
+mod search;
 
 use crate::api::Event;
 use crate::damage::Damage;
 use crate::format::MAX_NUMBER;
 use crate::format::ends::HEAD_BYTES;
 use crate::format::footer::{LogSnapshot, Row, Trailer};
-use crate::format::segment::{SegmentHeader, spare_block};
+use crate::format::segment::{FirstBlock, SegmentHeader, spare_block};
 use crate::index::Extent;
 use crate::io::{BLOCK_BYTES, ExistingFile, FileId, IoDone, IoId, IoOp, IoResult};
 use crate::map::{Map, Set};
@@ -24,12 +25,14 @@ use crate::shard::Shard;
 use crate::{api::LogId, commit::Commit};
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 #[derive(Debug, Clone, Copy)]
 enum Job {
     Head(usize),
     Tail(usize),
     Directory(usize),
+    Search(usize),
     Scan,
     Header,
     /// Marks a file as spare: the segment in it was cut off whole.
@@ -42,6 +45,8 @@ struct File {
     bytes: u64,
     head: Option<Bytes>,
     tail: Option<Bytes>,
+    first: FirstBlock,
+    search: search::Search,
     header: Option<SegmentHeader>,
     trailer: Option<Trailer>,
 }
@@ -52,7 +57,7 @@ struct SealedFile {
     file: FileId,
     bytes: u64,
     number: u64,
-    incarnation: u64,
+    header: SegmentHeader,
     trailer: Trailer,
     rows: Vec<Row>,
     snapshot: Vec<LogSnapshot>,
@@ -64,8 +69,7 @@ struct UnsealedFile {
     file: FileId,
     bytes: u64,
     number: u64,
-    first_frame: u64,
-    incarnation: u64,
+    header: SegmentHeader,
 }
 
 /// The state of recovery.
@@ -74,10 +78,18 @@ pub(crate) struct Recovery {
     files: Vec<File>,
     to_open: VecDeque<usize>,
     opening: usize,
+    /// Files of which nothing bears out what the first block says, until it is known what the others hold.
+    doubtful: Vec<usize>,
+    /// Segments of which it is known which files hold them.
+    sure: Set<u64>,
     jobs: Map<IoId, Job>,
     sealed: Vec<SealedFile>,
     unsealed: VecDeque<UnsealedFile>,
     scan: Option<Scan>,
+    /// Frames that need not be found by a scan.
+    accounted: Vec<Range<u64>>,
+    /// Frames that an earlier recovery cut off.
+    cut_off: Vec<Range<u64>>,
     /// The next frame, if nothing is missing.
     expected: u64,
     /// Frames after one that is missing or broken, until it is known whether that is damage.
@@ -114,6 +126,8 @@ impl Shard {
                 bytes: file.bytes & !(BLOCK_BYTES as u64 - 1),
                 head: None,
                 tail: None,
+                first: FirstBlock::Blank,
+                search: search::Search::default(),
                 header: None,
                 trailer: None,
             });
@@ -180,6 +194,7 @@ impl Recovery {
                 self.take_directory(k, &data);
                 self.opened(shard);
             }
+            Some(Job::Search(k)) => self.search_read(shard, k, &data),
             Some(Job::Scan) => self.scan_read(shard, id, data),
             Some(Job::Header | Job::Spare(..)) | None => {}
         }
@@ -204,7 +219,9 @@ impl Recovery {
             state.high_watermark = state.end;
             shard.forget_before_start(log);
         }
-        shard.commit = Commit::new(self.max_seen + 1);
+        let counted =
+            self.sealed.iter().map(|s| s.trailer.last_frame).max().unwrap_or(0).max(self.expected - 1);
+        shard.commit = Commit::new(self.max_seen.max(counted) + 1, counted);
         let scanned: Vec<u64> =
             shard.segments.iter().filter(|s| s.state == SegmentState::Closed).map(|s| s.number).collect();
         let snapshot = shard.snapshot();
@@ -224,10 +241,20 @@ impl Recovery {
         }
     }
 
+    /// Writes the first block of a segment that lacks one: its first write was torn, or the block was lost.
     fn write_header(&mut self, shard: &mut Shard, number: u64) {
         let Some(segment) = shard.segments.get(number) else { return };
         let Some(file) = segment.file else { return };
-        let block = segment.header_block(shard.config.shard);
+        let (block, was_durable) =
+            (segment.header_block(shard.config.shard), segment.first_frame <= self.max_durable);
+        if was_durable {
+            let damage = whole_file(
+                file,
+                BLOCK_BYTES as u64,
+                "the segment's first block was lost; it is written anew",
+            );
+            shard.report_damage(Damage { segment: Some(number), ..damage });
+        }
         let io = shard.write_durably(file, 0, &block, Purpose::Recover);
         self.jobs.insert(io, Job::Header);
     }
@@ -239,11 +266,16 @@ impl Recovery {
             // It held durable frames once. It is damaged: left alone.
             segment.state = SegmentState::Damaged;
             segment.live_bytes = 1;
+            let (file, bytes) = (segment.file, segment.file_bytes);
+            if let Some(file) = file {
+                let damage = whole_file(file, bytes, "none of the segment's frames can be read");
+                shard.report_damage(Damage { segment: Some(number), position: BLOCK_BYTES as u64, ..damage });
+            }
             return;
         }
         let segment = shard.segments.remove(number).expect("it was listed");
         let Some(file) = segment.file else { return };
-        let block = spare_block(shard.config.shard, segment.file_bytes);
+        let block = spare_block(shard.config.shard, file, segment.file_bytes, number);
         let io = shard.write_durably(file, 0, &block, Purpose::Recover);
         self.jobs.insert(io, Job::Spare(file, segment.file_bytes));
     }

@@ -134,6 +134,7 @@ impl Scan {
         while let Some(bytes) = self.held.get(self.looked..).filter(|b| b.len() >= BLOCK_BYTES) {
             let header = FrameHeader::parse(bytes)
                 .filter(|h| h.segment == self.segment && h.incarnation == self.incarnation)
+                .filter(|h| h.position == self.held_at + self.looked as u64)
                 .filter(|h| h.number > self.last_number);
             let Some(header) = header else {
                 self.looked += BLOCK_BYTES;

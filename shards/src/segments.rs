@@ -32,6 +32,8 @@ pub(crate) struct Segment {
     pub position: u64,
     pub first_frame: u64,
     pub incarnation: u64,
+    /// See [`SegmentHeader::previous_frame`].
+    pub previous_frame: u64,
     pub last_frame: u64,
     /// Extents and runs in it, for the size of the footer.
     pub extents: usize,
@@ -66,6 +68,7 @@ impl Segment {
             position: 0,
             first_frame,
             incarnation,
+            previous_frame: first_frame.saturating_sub(1),
             last_frame: first_frame.saturating_sub(1),
             extents: 0,
             runs: 0,
@@ -88,6 +91,7 @@ impl Segment {
             file_bytes: self.file_bytes,
             first_frame: self.first_frame,
             incarnation: self.incarnation,
+            previous_frame: self.previous_frame,
         }
         .to_block()
     }
@@ -144,6 +148,10 @@ impl Segments {
         self.by_number.values()
     }
 
+    pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Segment> {
+        self.by_number.values_mut()
+    }
+
     pub fn len(&self) -> usize {
         self.by_number.len()
     }
@@ -154,14 +162,11 @@ impl Segments {
         self.iter().filter(|s| s.file.is_none())
     }
 
-    /// The newest sealed segment: start-up takes the state of all logs from it.
-    pub fn newest_sealed(&self) -> Option<u64> {
-        self.iter().rev().find(|s| s.state == SegmentState::Sealed).map(|s| s.number)
-    }
-
-    /// The segment before this one.
-    pub fn before(&self, number: u64) -> Option<&Segment> {
-        self.by_number.range(..number).next_back().map(|(_, segment)| segment)
+    /// The oldest of those sealed segments that say how all logs stand: the newest, from which start-up takes it, and the one
+    /// before, with which that is found again if the newest is lost. They are kept even if nothing in them lives.
+    pub fn oldest_of_state(&self) -> Option<u64> {
+        let sealed = self.iter().rev().filter(|s| s.state == SegmentState::Sealed);
+        sealed.take(2).last().map(|s| s.number)
     }
 
     /// A name that no file has or had since start-up.

@@ -63,7 +63,7 @@ impl Shard {
             dropped: Map::default(),
             segments: Segments::default(),
             active: None,
-            commit: Commit::new(1),
+            commit: Commit::new(1, 0),
             events: VecDeque::new(),
             stats: ShardStats::default(),
             now_ms,

@@ -96,6 +96,7 @@ impl Shard {
         self.close_active();
         next.first_frame = self.commit.current_frame();
         next.last_frame = next.first_frame - 1;
+        next.previous_frame = self.commit.counted_before(next.first_frame);
         next.file = spare.map(|s| s.file);
         let number = next.number;
         self.segments.insert(next);
@@ -187,7 +188,7 @@ impl Shard {
     }
 
     fn recycle_what_is_empty(&mut self) {
-        let newest = self.segments.newest_sealed();
+        let kept = self.segments.oldest_of_state();
         let durable = self.commit.durable();
         let empty: Vec<u64> = self
             .segments
@@ -195,8 +196,7 @@ impl Shard {
             // Behind one that is not sealed a gap in the frames would look like a loss.
             .take_while(|s| s.is_settled())
             .filter(|s| s.state == SegmentState::Sealed && s.live_bytes == 0 && s.empty_after <= durable)
-            // The newest sealed segment holds the state of all logs.
-            .filter(|s| Some(s.number) != newest)
+            .filter(|s| kept.is_some_and(|kept| s.number < kept))
             .filter(|s| s.file.is_some_and(|f| !self.reads.is_reading(f)))
             .map(|s| s.number)
             .collect();
@@ -208,7 +208,7 @@ impl Shard {
     fn recycle(&mut self, number: u64) {
         let segment = self.segments.remove(number).expect("the caller found it");
         self.reads.forget_segment(number);
-        self.reuse_file(segment.file.expect("sealed segments have files"), segment.file_bytes);
+        self.reuse_file(segment.file.expect("sealed segments have files"), segment.file_bytes, number);
         self.stats.recycled_segments += 1;
         let oldest = self.segments.iter().next().map_or(u64::MAX, |s| s.number);
         self.dropped.retain(|_, newest| *newest >= oldest);

@@ -9,7 +9,7 @@ use ringmail_shards::format::footer::{
 use ringmail_shards::format::frame::{self, FrameHeader};
 use ringmail_shards::format::segment::{FirstBlock, SegmentHeader, parse_first_block, spare_block};
 use ringmail_shards::format::{FORMAT_VERSION, MAX_NUMBER};
-use ringmail_shards::io::BLOCK_BYTES;
+use ringmail_shards::io::{BLOCK_BYTES, FileId};
 use ringmail_wire::batch::{BatchBuilder, Compression, set_base_offset};
 
 const PAGE: &str = include_str!("../FORMAT.md");
@@ -51,7 +51,14 @@ fn holds(name: &str, made: &[u8]) {
 }
 
 fn segment_header() -> SegmentHeader {
-    SegmentHeader { shard: 1, segment: 5, file_bytes: 256 << 20, first_frame: 900, incarnation: INCARNATION }
+    SegmentHeader {
+        shard: 1,
+        segment: 5,
+        file_bytes: 256 << 20,
+        first_frame: 900,
+        incarnation: INCARNATION,
+        previous_frame: 898,
+    }
 }
 
 fn batch() -> Vec<u8> {
@@ -113,6 +120,7 @@ fn frame_header() -> FrameHeader {
         entries_crc: crcs.into_iter().fold(0, chain_crc),
         durable: 898,
         incarnation: INCARNATION,
+        position: BLOCK_BYTES as u64,
     }
 }
 
@@ -152,8 +160,11 @@ fn the_header_block() {
 
 #[test]
 fn the_spare_block() {
-    holds("spare-block", &spare_block(1, 256 << 20)[..64]);
-    assert_eq!(parse_first_block(&padded("spare-block", BLOCK_BYTES)), FirstBlock::Spare);
+    holds("spare-block", &spare_block(1, FileId(3), 256 << 20, 4)[..64]);
+    assert_eq!(
+        parse_first_block(&padded("spare-block", BLOCK_BYTES)),
+        FirstBlock::Spare { held: 4, file: 3 }
+    );
     assert_eq!(parse_first_block(&[0; BLOCK_BYTES]), FirstBlock::Blank);
 }
 

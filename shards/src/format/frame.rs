@@ -13,7 +13,7 @@
 //!     36     4  entries_crc     the entries' CRCs, chained
 //!     40     8  durable         the number up to which all frames were durable when this one was closed
 //!     48     8  incarnation     as in the segment's header
-//!     56     8  reserved
+//!     56     8  position        where it begins, in bytes from the start of the file
 //! ```
 //!
 //! then the entries, padded with zeros to a multiple of 4 KiB. `durable` is what tells a torn tail from
@@ -27,7 +27,7 @@ use ringmail_wire::crc::crc32c;
 /// Bytes of a frame's header.
 pub const FRAME_HEADER_BYTES: usize = 64;
 /// Entries that are tried, after a broken one, as those that the rest begins with.
-const RESUME_TRIES: usize = 8;
+const RESUME_TRIES: usize = 64;
 const MAGIC: u32 = u32::from_le_bytes(*b"RMFR");
 
 /// A frame's header.
@@ -49,6 +49,8 @@ pub struct FrameHeader {
     pub durable: u64,
     /// See [`super::segment::SegmentHeader::incarnation`].
     pub incarnation: u64,
+    /// Where it begins, in bytes from the start of the file: a copy that stands elsewhere is none.
+    pub position: u64,
 }
 
 impl FrameHeader {
@@ -70,6 +72,7 @@ impl FrameHeader {
         put!(b, 36, self.entries_crc);
         put!(b, 40, self.durable);
         put!(b, 48, self.incarnation);
+        put!(b, 56, self.position);
         let crc = crc32c(&b[8..]);
         put!(b, 4, crc);
         b
@@ -93,6 +96,7 @@ impl FrameHeader {
             entries_crc: field!(b, 36, u32),
             durable: field!(b, 40, u64),
             incarnation: field!(b, 48, u64),
+            position: field!(b, 56, u64),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What the ends of the files say: spare files, sealed segments with their footers, segments to be scanned.
 
-use super::{Job, Recovery, SealedFile, UnsealedFile, whole_file};
+use super::{File, Job, Recovery, SealedFile, UnsealedFile, whole_file};
 use crate::config::LogConfig;
 use crate::damage::Damage;
 use crate::format::ends::{Ends, HEAD_BYTES};
@@ -12,6 +12,7 @@ use crate::map::Set;
 use crate::ops::Purpose;
 use crate::segments::{Segment, SegmentState, Spare};
 use crate::shard::Shard;
+use bytes::Bytes;
 
 /// Bytes read at the end of each file: trailer and, mostly, directory.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -28,8 +29,15 @@ impl Recovery {
             self.read(shard, Job::Head(k), file, 0, HEAD_BYTES);
             self.read(shard, Job::Tail(k), file, bytes - tail, tail as usize);
         }
-        if self.opening == 0 && self.to_open.is_empty() {
-            self.take_sealed(shard);
+        if self.opening > 0 || !self.to_open.is_empty() {
+            return;
+        }
+        match self.doubtful.pop() {
+            Some(k) => {
+                self.opening += 1;
+                self.take_doubtful(shard, k);
+            }
+            None => self.take_sealed(shard),
         }
     }
 
@@ -57,21 +65,68 @@ impl Recovery {
                 );
                 return shard.fence(words);
             }
-            first if ends.is_spare() => {
-                Self::take_spare_file(shard, file.id, file.bytes, first == FirstBlock::Spare);
-                return self.opened(shard);
-            }
             _ => {}
         }
-        (file.header, file.trailer) = (ends.header, ends.trailer);
-        if ends.lost_first_block() {
-            let bytes = if file.header.is_some() { BLOCK_BYTES as u64 } else { file.bytes };
-            let reason = "the segment's first block is damaged";
-            let segment = file.header.map(|h| h.segment);
-            shard.report_damage(Damage { segment, ..whole_file(file.id, bytes, reason) });
-        } else if let (FirstBlock::Blank, Some(header)) = (ends.first, ends.header) {
-            self.headless.push(header.segment);
+        let of_another = matches!(ends.first, FirstBlock::Spare { file: named, .. } if named != file.id.0);
+        if !of_another && !ends.is_doubtful() {
+            return self.ends_known(shard, k, ends);
         }
+        // A file holds nothing of a later segment than its first block tells of.
+        let without = self.without_first_block(shard, k);
+        let number = |ends: Ends| ends.header.map_or(0, |h| h.segment);
+        if of_another || number(without) > number(ends) {
+            return self.ends_known(shard, k, without);
+        }
+        self.doubtful.push(k);
+        self.opened(shard);
+    }
+
+    fn without_first_block(&self, shard: &Shard, k: usize) -> Ends {
+        let File { head, tail, bytes, .. } = &self.files[k];
+        let end = |end: &Option<Bytes>| end.clone().expect("both ends were read");
+        Ends::without_first_block(&end(head), &end(tail), *bytes, Some(shard.config.shard))
+    }
+
+    /// What all others hold is known: is the first block of this one that of another?
+    fn take_doubtful(&mut self, shard: &mut Shard, k: usize) {
+        let File { head, tail, bytes, .. } = &self.files[k];
+        let (Some(head), Some(tail)) = (head, tail) else { return };
+        let ends = Ends::read(head, tail, *bytes, Some(shard.config.shard));
+        let elsewhere = ends.header.is_some_and(|h| self.sure.contains(&h.segment));
+        self.ends_known(shard, k, if elsewhere { self.without_first_block(shard, k) } else { ends });
+    }
+
+    fn ends_known(&mut self, shard: &mut Shard, k: usize, ends: Ends) {
+        let file = &mut self.files[k];
+        (file.first, file.header, file.trailer) = (ends.first, ends.header, ends.trailer);
+        if ends.frame.is_none() && !matches!(ends.first, FirstBlock::Segment(_)) {
+            return self.search(shard, k);
+        }
+        self.file_known(shard, k);
+    }
+
+    /// What the file holds is known, as far as it can be.
+    pub(super) fn file_known(&mut self, shard: &mut Shard, k: usize) {
+        let file = &self.files[k];
+        let (id, bytes) = (file.id, file.bytes);
+        let damage = whole_file(id, BLOCK_BYTES as u64, "the segment's first block is damaged");
+        match (file.header, file.first) {
+            (None, FirstBlock::Spare { .. } | FirstBlock::Blank) => {
+                let written = file.first != FirstBlock::Blank;
+                Self::take_spare_file(shard, id, bytes, written);
+                return self.opened(shard);
+            }
+            (None, _) => shard.report_damage(Damage { bytes, ..damage }),
+            (Some(_), FirstBlock::Segment(_)) => {}
+            (Some(header), FirstBlock::Damaged) => {
+                shard.report_damage(Damage { segment: Some(header.segment), ..damage });
+            }
+            (Some(header), _) if file.trailer.is_some() => {
+                shard.report_damage(Damage { segment: Some(header.segment), ..damage });
+            }
+            (Some(header), _) => self.headless.push(header.segment),
+        }
+        self.sure.extend(self.files[k].header.map(|h| h.segment));
         self.find_directory(shard, k);
     }
 
@@ -111,16 +166,8 @@ impl Recovery {
             Some((trailer, (rows, snapshot))) => {
                 (file.head, file.tail) = (None, None);
                 let number = trailer.segment;
-                let incarnation = file.header.map_or(0, |h| h.incarnation);
-                self.sealed.push(SealedFile {
-                    file: id,
-                    bytes,
-                    number,
-                    incarnation,
-                    trailer,
-                    rows,
-                    snapshot,
-                });
+                let header = file.header.expect("a file with a trailer has what stands for a header");
+                self.sealed.push(SealedFile { file: id, bytes, number, header, trailer, rows, snapshot });
             }
         }
     }
@@ -134,8 +181,7 @@ impl Recovery {
             file: file.id,
             bytes: file.bytes,
             number: header.segment,
-            first_frame: header.first_frame,
-            incarnation: header.incarnation,
+            header,
         });
     }
 
@@ -153,10 +199,11 @@ impl Recovery {
             }
         }
         self.leave_copies_alone(shard);
+        self.account();
         for sealed in &self.sealed {
             self.max_durable = self.max_durable.max(sealed.trailer.last_frame);
             self.max_seen = self.max_seen.max(sealed.trailer.last_frame);
-            let mut segment = Segment::new(sealed.number, sealed.bytes, 0, sealed.incarnation);
+            let mut segment = Segment::new(sealed.number, sealed.bytes, 0, sealed.header.incarnation);
             segment.file = Some(sealed.file);
             segment.state = SegmentState::Sealed;
             segment.last_frame = sealed.trailer.last_frame;

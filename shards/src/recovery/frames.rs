@@ -1,10 +1,12 @@
 //! What is not sealed: its frames in order, which of them count, and what their entries say.
 
-use super::{Job, Recovery};
+use super::{Job, Recovery, UnsealedFile};
 use crate::config::LogConfig;
+use crate::damage::Damage;
 use crate::format::entry::{EntryHeader, EntryKind};
+use crate::format::segment::SegmentHeader;
 use crate::index::{Extent, Log, Place};
-use crate::io::{IoId, IoOp};
+use crate::io::{BLOCK_BYTES, IoId, IoOp};
 use crate::ops::Purpose;
 use crate::scan::{FoundFrame, Scan};
 use crate::segments::{Segment, SegmentState};
@@ -12,20 +14,56 @@ use crate::shard::Shard;
 use bytes::Bytes;
 
 impl Recovery {
+    /// Finds out which frames need not be found by a scan: those of sealed segments, of segments that were used again, and those
+    /// that earlier recoveries cut off.
+    pub(super) fn account(&mut self) {
+        let sealed = self.sealed.iter().map(|s| (s.header, Some(s.trailer.last_frame)));
+        let mut known: Vec<_> = sealed.chain(self.unsealed.iter().map(|u| (u.header, None))).collect();
+        known.sort_unstable_by_key(|(header, _)| header.segment);
+        let mut before: Option<(SegmentHeader, Option<u64>)> = None;
+        for (header, last) in known {
+            // Of a segment whose first block is lost the first frame may not be known. It is the next one, then.
+            let first = header.first_frame;
+            if first > 0 {
+                self.cut_off.push(header.previous_frame + 1..first);
+                match before {
+                    Some((b, _)) if b.segment + 1 == header.segment => {}
+                    Some((_, Some(last))) => self.accounted.push(last + 1..first),
+                    Some((b, None)) => self.accounted.push(b.first_frame..first),
+                    None => self.accounted.push(0..first),
+                }
+            }
+            self.accounted.extend(last.map(|last| first..last + 1));
+            before = Some((header, last));
+        }
+        self.accounted.extend(self.cut_off.iter().cloned());
+    }
+
+    /// The first frame from the next one on, and before `until`, that is nowhere though it should be.
+    fn first_lost(&self, until: u64) -> Option<u64> {
+        let mut at = self.expected;
+        while at < until {
+            match self.accounted.iter().find(|range| range.contains(&at)) {
+                Some(range) => at = range.end,
+                None => return Some(at),
+            }
+        }
+        None
+    }
+
     pub(super) fn next_scan(&mut self, shard: &mut Shard) {
         let Some(next) = self.unsealed.pop_front() else { return self.scanned(shard) };
-        // Recovery seals before it goes on, and skips the numbers of frames that it cut off: after a sealed segment
-        // a gap in the numbers is no loss.
-        let before = shard.segments.before(next.number);
-        if self.held.is_empty() && before.is_none_or(|s| s.state == SegmentState::Sealed) {
-            self.expected = self.expected.max(next.first_frame);
+        let UnsealedFile { file, bytes, number, header } = next;
+        if self.held.is_empty() && self.first_lost(header.first_frame).is_none() {
+            self.expected = self.expected.max(header.first_frame);
         }
-        let mut segment = Segment::new(next.number, next.bytes, next.first_frame, next.incarnation);
-        segment.file = Some(next.file);
+        let mut segment = Segment::new(number, bytes, header.first_frame, header.incarnation);
+        segment.file = Some(file);
         segment.state = SegmentState::Closed;
+        segment.previous_frame = header.previous_frame;
         segment.last_frame = 0;
         shard.segments.insert(segment);
-        self.scan = Some(Scan::new(next.file, next.number, next.incarnation, next.bytes));
+        self.scan = Some(Scan::new(file, number, header.incarnation, bytes));
         self.pump_scan(shard);
     }
 
@@ -56,6 +94,9 @@ impl Recovery {
     fn frame_found(&mut self, shard: &mut Shard, frame: FoundFrame) {
         self.max_seen = self.max_seen.max(frame.header.number);
         self.max_durable = self.max_durable.max(frame.header.durable);
+        if self.cut_off.iter().any(|range| range.contains(&frame.header.number)) {
+            return;
+        }
         let whole = frame.wrong.is_none() && frame.header.number == self.expected;
         if whole && self.held.is_empty() {
             self.apply(shard, &frame);
@@ -67,14 +108,11 @@ impl Recovery {
     /// Everything was scanned: what was held back is damage's neighbour, or was never durable.
     fn scanned(&mut self, shard: &mut Shard) {
         for frame in std::mem::take(&mut self.held) {
+            self.enter_segment(shard, frame.header.segment);
             let missing = frame.header.number > self.expected;
             let broken = missing || frame.wrong.is_some();
-            let was_durable = if missing {
-                self.expected <= self.max_durable
-            } else {
-                frame.header.number <= self.max_durable
-            };
-            if broken && !was_durable {
+            let first = if missing { self.expected } else { frame.header.number };
+            if broken && first > self.max_durable {
                 // A torn tail: nothing from here on was ever acknowledged as durable.
                 break;
             }
@@ -86,8 +124,38 @@ impl Recovery {
             }
             self.apply(shard, &frame);
         }
+        self.report_lost_end(shard, self.max_durable + 1);
         self.take_relocated(shard);
         self.settle(shard);
+    }
+
+    /// The next frame is one of `number`: what is missing before its first is the end of an older segment.
+    fn enter_segment(&mut self, shard: &mut Shard, number: u64) {
+        let Some(first_frame) = shard.segments.get(number).map(|s| s.first_frame) else { return };
+        if self.expected < first_frame
+            && self.first_lost(first_frame).is_none_or(|lost| lost <= self.max_durable)
+        {
+            self.report_lost_end(shard, first_frame);
+            self.expected = first_frame;
+        }
+    }
+
+    /// Reports frames before `until` that are lost from the end of a segment. Its footer is to leave the place alone where they
+    /// stood.
+    fn report_lost_end(&self, shard: &mut Shard, until: u64) {
+        let Some(lost) = self.first_lost(until) else { return };
+        let held = |s: &&mut Segment| s.state == SegmentState::Closed && s.first_frame <= lost;
+        let Some(segment) = shard.segments.iter_mut().filter(held).last() else { return };
+        let position = segment.position.max(BLOCK_BYTES as u64);
+        let damage = Damage {
+            file: segment.file.expect("it was found in a file"),
+            segment: Some(segment.number),
+            position,
+            bytes: segment.file_bytes.saturating_sub(position),
+            reason: format!("frames {lost} to {} are missing at its end", until - 1),
+        };
+        segment.position = segment.file_bytes;
+        shard.report_damage(damage);
     }
 
     fn apply(&mut self, shard: &mut Shard, frame: &FoundFrame) {

@@ -90,12 +90,12 @@ impl Shard {
             self.fill_spares();
         } else {
             self.segments.spares.retain(|s| s.file != file);
-            self.mark_spare(file);
+            self.mark_spare(file, 0);
         }
     }
 
-    fn mark_spare(&mut self, file: FileId) {
-        let block = spare_block(self.config.shard, self.config.segment_bytes);
+    fn mark_spare(&mut self, file: FileId, held: u64) {
+        let block = spare_block(self.config.shard, file, self.config.segment_bytes, held);
         self.write_durably(file, 0, &block, Purpose::MarkSpare(file));
     }
 
@@ -127,10 +127,10 @@ impl Shard {
         }
     }
 
-    /// Makes a file whose content is dead a spare one, or removes it.
-    pub(crate) fn reuse_file(&mut self, file: FileId, bytes: u64) {
+    /// Makes a file that held the segment `held`, which is dead, a spare one, or removes it.
+    pub(crate) fn reuse_file(&mut self, file: FileId, bytes: u64, held: u64) {
         if bytes == self.config.segment_bytes {
-            self.mark_spare(file);
+            self.mark_spare(file, held);
         } else {
             self.ops.push(IoOp::Remove { file }, Purpose::Remove);
         }

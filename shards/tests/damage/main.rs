@@ -5,7 +5,9 @@
 mod common;
 
 mod every_byte;
+mod flips;
 mod lost_parts;
 mod patched;
 mod small;
 mod torn;
+mod world;
