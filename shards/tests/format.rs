@@ -226,9 +226,12 @@ fn cell(heading: &str, name: &str) -> &'static str {
 #[test]
 fn the_tables_of_kinds_and_codecs() {
     let number = |value: u8| value.to_string();
-    for (kind, name) in
-        [(EntryKind::Records, "records"), (EntryKind::LogStart, "log start"), (EntryKind::Dropped, "dropped")]
-    {
+    for (kind, name) in [
+        (EntryKind::Records, "records"),
+        (EntryKind::LogStart, "log start"),
+        (EntryKind::Dropped, "dropped"),
+        (EntryKind::Lost, "lost"),
+    ] {
         assert_eq!(cell("Entry", &number(kind as u8)), name);
     }
     for (codec, name) in [(PayloadCodec::None, 0), (PayloadCodec::Ringmail, 16), (PayloadCodec::Kafka, 21)] {
