@@ -47,7 +47,7 @@ bench: setup ## Measures the broker against the machine's own limits; ONLY=SCENA
 	./target/release/ringmail-bench run $(ONLY) $(ARGS)
 
 .PHONY: fuzz
-fuzz: setup ## Fuzzes every parser; SECONDS=60 each
+fuzz: setup ## Fuzzes parsers, recovery and sessions; SECONDS=60 for each target
 	@.ci/fuzz $(SECONDS)
 
 .PHONY: soak

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| ringmail_fuzz_targets::frame(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| ringmail_fuzz_targets::target("frame").run(input));

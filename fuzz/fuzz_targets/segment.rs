@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| ringmail_fuzz_targets::segment(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| ringmail_fuzz_targets::target("segment").run(input));
