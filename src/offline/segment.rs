@@ -57,7 +57,8 @@ pub struct OpenSegment {
     /// Its last bytes, as long as a trailer.
     pub trailer_bytes: Vec<u8>,
     file: File,
-    bytes: u64,
+    /// Its size, in whole blocks, in bytes.
+    pub bytes: u64,
 }
 
 impl OpenSegment {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ringmail_shards::format::ends::HEAD_BYTES;
 use ringmail_shards::format::entry::EntryKind;
 use ringmail_shards::format::footer::{LogSnapshot, ROW_BYTES, Row, SNAPSHOT_BYTES, TRAILER_BYTES};
 use ringmail_shards::format::segment::SEGMENT_HEADER_BYTES;
@@ -64,7 +65,10 @@ impl Verifier {
     pub fn file(&mut self, file: &SegmentPath, progress: impl FnMut(u64)) -> Result<(), OfflineError> {
         let segment = OpenSegment::open(file)?;
         let mut found = Self::default();
-        found.segment(&segment, progress)?;
+        match misplaced(&segment, file) {
+            Some(finding) => found.report.damage.push(finding),
+            None => found.segment(&segment, progress)?,
+        }
         let wrong = !found.report.damage.is_empty() || !found.suspects.is_empty();
         if wrong && segment.was_used_again()? {
             self.report.used_again += 1;
@@ -173,6 +177,10 @@ impl Verifier {
             }
             State::OtherVersion(_) => damaged(0, "the file is of another version of the format"),
             _ if segment.ends.lost_first_block() => damaged(0, "the first block is damaged"),
+            State::Open if segment.header().is_some_and(|h| h.file_bytes > segment.bytes) => {
+                let had = segment.header().map_or(0, |h| h.file_bytes);
+                damaged(segment.bytes, &format!("the file is cut short: it had {had} bytes"));
+            }
             _ => {
                 let end = segment.first_block.len();
                 if let Some(at) = not_zero(&segment.first_block, SEGMENT_HEADER_BYTES, end) {
@@ -263,6 +271,26 @@ impl Verifier {
         }
         self.report
     }
+}
+
+/// Why a file cannot hold anything of the shard in whose directory it is, if it cannot.
+fn misplaced(segment: &OpenSegment, file: &SegmentPath) -> Option<Finding> {
+    if file.bytes == 0 {
+        let what = "the file is empty: its creation was cut short, or all that it held is lost; the next start removes it";
+        return Some(Finding { by_start: true, ..finding(segment, None, what.to_owned()) });
+    }
+    if file.bytes < HEAD_BYTES as u64 {
+        let what = format!("the file is too short for a segment: {} bytes", file.bytes);
+        return Some(finding(segment, Some(file.bytes), what));
+    }
+    let name = file.shard.as_ref()?.file_name()?.to_str()?;
+    let (own, of) = (name.strip_prefix("shard-")?.parse::<u16>().ok()?, segment.header()?.shard);
+    (own != of).then(|| {
+        let what = format!(
+            "the segment is of shard {of}, and the broker leaves it alone: move it to where it belongs"
+        );
+        finding(segment, Some(0), what)
+    })
 }
 
 fn finding(segment: &OpenSegment, position: Option<u64>, what: String) -> Finding {

@@ -60,7 +60,7 @@ pub struct SegmentHeader {
     /// in a file whose first block says nothing of it, and its number may be given out again: this tells them apart.
     pub incarnation: u64,
     /// The last frame before its first that counts: less than the one before where a recovery cut frames off, which are not
-    /// to come back if the footer that tells of it is lost.
+    /// to come back if the footer that tells of it is lost. Not less than `first_frame` if it is not known.
     pub previous_frame: u64,
 }
 

@@ -22,9 +22,9 @@ impl Recovery {
         known.sort_unstable_by_key(|(header, _)| header.segment);
         let mut before: Option<(SegmentHeader, Option<u64>)> = None;
         for (header, last) in known {
-            // Of a segment whose first block is lost the first frame may not be known. It is the next one, then.
+            // Of a segment whose first block is lost it may not be known which frame is the first.
             let first = header.first_frame;
-            if first > 0 {
+            if header.previous_frame < first {
                 self.cut_off.push(header.previous_frame + 1..first);
                 match before {
                     Some((b, _)) if b.segment + 1 == header.segment => {}
@@ -108,11 +108,11 @@ impl Recovery {
     /// Everything was scanned: what was held back is damage's neighbour, or was never durable.
     fn scanned(&mut self, shard: &mut Shard) {
         for frame in std::mem::take(&mut self.held) {
-            self.enter_segment(shard, frame.header.segment);
+            let entered = self.enter_segment(shard, frame.header.segment);
             let missing = frame.header.number > self.expected;
             let broken = missing || frame.wrong.is_some();
             let first = if missing { self.expected } else { frame.header.number };
-            if broken && first > self.max_durable {
+            if !entered || broken && first > self.max_durable {
                 // A torn tail: nothing from here on was ever acknowledged as durable.
                 break;
             }
@@ -129,15 +129,19 @@ impl Recovery {
         self.settle(shard);
     }
 
-    /// The next frame is one of `number`: what is missing before its first is the end of an older segment.
-    fn enter_segment(&mut self, shard: &mut Shard, number: u64) {
-        let Some(first_frame) = shard.segments.get(number).map(|s| s.first_frame) else { return };
-        if self.expected < first_frame
-            && self.first_lost(first_frame).is_none_or(|lost| lost <= self.max_durable)
-        {
-            self.report_lost_end(shard, first_frame);
-            self.expected = first_frame;
+    /// The next frame is one of the segment `number`: what is missing before its first is the end of an older one. `false` if
+    /// that was never durable.
+    fn enter_segment(&mut self, shard: &mut Shard, number: u64) -> bool {
+        let first_frame = shard.segments.get(number).map_or(0, |s| s.first_frame);
+        if self.expected >= first_frame {
+            return true;
         }
+        if self.first_lost(first_frame).is_some_and(|lost| lost > self.max_durable) {
+            return false;
+        }
+        self.report_lost_end(shard, first_frame);
+        self.expected = first_frame;
+        true
     }
 
     /// Reports frames before `until` that are lost from the end of a segment. Its footer is to leave the place alone where they
@@ -145,7 +149,7 @@ impl Recovery {
     fn report_lost_end(&self, shard: &mut Shard, until: u64) {
         let Some(lost) = self.first_lost(until) else { return };
         let held = |s: &&mut Segment| s.state == SegmentState::Closed && s.first_frame <= lost;
-        let Some(segment) = shard.segments.iter_mut().filter(held).last() else { return };
+        let Some(segment) = shard.segments.iter_mut().rfind(held) else { return };
         let position = segment.position.max(BLOCK_BYTES as u64);
         let damage = Damage {
             file: segment.file.expect("it was found in a file"),

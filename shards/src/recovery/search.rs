@@ -78,7 +78,8 @@ impl Recovery {
         file.trailer = file.trailer.filter(|t| newest.is_some_and(|(frame, _)| frame.segment == t.segment));
         file.header = newest.map(|(frame, first)| SegmentHeader {
             first_frame: first,
-            previous_frame: first - 1,
+            // That it is the same says that nothing is known: earlier frames may be lost.
+            previous_frame: first,
             ..SegmentHeader::of_frame(&frame, file.bytes)
         });
         self.file_known(shard, k);

@@ -1,19 +1,21 @@
-//! Every byte of a small segment, changed one at a time.
+//! Every bit of a small segment, changed one at a time.
 
+use crate::patched::shared;
 use crate::small::*;
 
 #[test]
-fn any_byte_of_a_sealed_segment() {
+fn any_bit_of_a_sealed_segment() {
     let mut driver = written();
     driver.close();
     let ends = ends(&driver);
     let file = driver.disk.segments()[0];
-    let bytes = driver.disk.bytes(file).clone();
+    let image = shared(driver.disk.image());
+    let bytes = image[&file].len();
     let frames_end = BLOCK * (1 + FRAMES as usize);
-    let footer = bytes.len() - 2 * BLOCK;
-    for at in 0..bytes.len() {
-        let what = format!("byte {at}");
-        let (driver, logs) = reopen(&flip(&driver.disk, file, at), &what);
+    let footer = bytes - 2 * BLOCK;
+    every_bit(bytes, frames_end..footer, |at, mask| {
+        let what = format!("byte {at} ^ {mask:#04x}");
+        let (driver, logs) = reopen_flipped(&image, file, at, mask, &what);
         let lost = lost(&logs, &ends);
         let reported = !driver.damage().is_empty();
         assert!(reported || lost.iter().all(|&n| n == 0), "{what}: {lost:?} lost in silence");
@@ -24,20 +26,21 @@ fn any_byte_of_a_sealed_segment() {
             at if at < footer => assert_eq!((total, reported), (0, false), "{what}: nothing is there"),
             _ => assert_eq!(total, 0, "{what}: the footer can be made up for"),
         }
-    }
+    });
 }
 
 #[test]
-fn any_byte_of_an_unsealed_segment() {
-    let mut driver = written();
+fn any_bit_of_an_unsealed_segment() {
+    let driver = written();
     let ends = ends(&driver);
     let file = driver.disk.segments()[0];
-    let bytes = driver.disk.bytes(file).clone();
+    let image = shared(driver.disk.image());
+    let bytes = image[&file].len();
     let frames_end = BLOCK * (1 + FRAMES as usize);
     let last_frame = frames_end - BLOCK;
-    for at in 0..bytes.len() {
-        let what = format!("byte {at}");
-        let (driver, logs) = reopen(&flip(&driver.disk, file, at), &what);
+    every_bit(bytes, frames_end..bytes, |at, mask| {
+        let what = format!("byte {at} ^ {mask:#04x}");
+        let (driver, logs) = reopen_flipped(&image, file, at, mask, &what);
         let lost = lost(&logs, &ends);
         let total: usize = lost.iter().sum();
         let reported = !driver.damage().is_empty();
@@ -53,7 +56,7 @@ fn any_byte_of_an_unsealed_segment() {
             at if at < frames_end => assert!(total <= 2 * LOGS as usize, "{what}: {lost:?}"),
             _ => assert_eq!((total, reported), (0, false), "{what}: nothing is there"),
         }
-    }
+    });
 }
 
 #[test]

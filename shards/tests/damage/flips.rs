@@ -6,7 +6,7 @@
 use crate::common::Rng;
 use crate::common::driver::{Driver, records};
 use crate::patched::{Patch, PatchedDisk};
-use crate::small::BLOCK;
+use crate::small::{BLOCK, number};
 use crate::world::{Entry, Frame, Held, LOGS, World};
 use ringmail_shards::config::ShardConfig;
 use ringmail_shards::format::entry::ENTRY_HEADER_BYTES;
@@ -18,7 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const FLIPS: u64 = 1_000_000;
+/// A quarter of the programme's million, which `make soak-damage` does.
+const FLIPS: u64 = 250_000;
 /// Of a hundred flips so many are within frames of sealed segments, which a start does not look at.
 const IN_SEALED_FRAMES: usize = 75;
 /// So many flips in sealed frames are tried on one shard.
@@ -26,10 +27,6 @@ const PER_SHARD: u64 = 64;
 
 /// A log and one of its offsets.
 type Place = (LogId, u64);
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
 
 /// What was done, for the last line.
 #[derive(Debug, Default)]
@@ -362,8 +359,8 @@ impl Flipper<'_> {
 }
 
 fn flip_all(closed: bool) {
-    let flips = number("FLIPS").unwrap_or(FLIPS).div_ceil(4);
-    let seed = number("SEED").unwrap_or(1);
+    let flips = number("FLIPS", FLIPS).div_ceil(4);
+    let seed = number("SEED", 1);
     let started = std::time::Instant::now();
     let world = World::new(seed, closed);
     let figures = Figures::default();

@@ -2,9 +2,11 @@
 
 use crate::common::driver::{Contents, Driver};
 use crate::common::{Disk, MemDisk};
+use crate::patched::{Image, Patch, PatchedDisk};
 use ringmail_shards::config::ShardConfig;
 use ringmail_shards::io::FileId;
 use ringmail_shards::shard::LogId;
+use std::ops::Range;
 
 pub const LOGS: LogId = 3;
 pub const FRAMES: u64 = 4;
@@ -46,26 +48,65 @@ pub fn written() -> Driver {
     driver
 }
 
-pub fn ends(driver: &Driver) -> Vec<u64> {
+pub fn ends<D: Disk>(driver: &Driver<D>) -> Vec<u64> {
     (1..=LOGS).map(|log| driver.shard.log_state(log).map_or(0, |s| s.high_watermark)).collect()
 }
 
-/// Opens the disk, checks that what can be read is right, and gives what every log holds.
+/// Reads all logs, and checks that what can be read is right.
 #[track_caller]
-pub fn reopen(disk: &MemDisk, what: &str) -> (Driver, Vec<Contents>) {
-    let files: Vec<FileId> = disk.segments();
-    let mut disk = disk.clone();
-    disk.removed.clear();
-    let mut driver = Driver::open(ShardConfig { incarnation: 2, ..config() }, disk);
+fn read_all<D: Disk>(driver: &mut Driver<D>, what: &str) -> Vec<Contents> {
     let logs: Vec<Contents> = (1..=LOGS).map(|log| driver.contents(log, 6 << 10)).collect();
     for (log, contents) in (1..).zip(&logs) {
         for (offset, found) in &contents.records {
             assert_eq!(*found, value(log, *offset), "{what}: log {log} offset {offset}");
         }
     }
+    logs
+}
+
+/// Opens the disk, and gives what every log holds.
+#[track_caller]
+pub fn reopen(disk: &MemDisk, what: &str) -> (Driver, Vec<Contents>) {
+    let files: Vec<FileId> = disk.segments();
+    let mut disk = disk.clone();
+    disk.removed.clear();
+    let mut driver = Driver::open(ShardConfig { incarnation: 2, ..config() }, disk);
+    let logs = read_all(&mut driver, what);
     assert!(driver.disk.removed.is_empty(), "{what}: a file went");
     assert!(files.iter().all(|f| driver.disk.files().iter().any(|g| g.file == *f)), "{what}");
     (driver, logs)
+}
+
+/// Opens a disk on which one byte is another, and gives what every log holds.
+#[track_caller]
+pub fn reopen_flipped(
+    image: &Image,
+    file: FileId,
+    at: usize,
+    mask: u8,
+    what: &str,
+) -> (Driver<PatchedDisk>, Vec<Contents>) {
+    let patch = Patch::new(file, at, vec![image[&file][at] ^ mask]);
+    let disk = PatchedDisk::new(image, &[patch]);
+    let mut driver = Driver::open(ShardConfig { incarnation: 2, ..config() }, disk);
+    let logs = read_all(&mut driver, what);
+    assert!(driver.disk.removed.is_empty(), "{what}: a file went");
+    (driver, logs)
+}
+
+/// Calls `each` with every byte of a file and every bit of it, on two threads. Of the bytes in `free` one bit is enough.
+pub fn every_bit(bytes: usize, free: Range<usize>, each: impl Fn(usize, u8) + Sync) {
+    std::thread::scope(|scope| {
+        for half in 0..2 {
+            let (each, free) = (&each, free.clone());
+            scope.spawn(move || {
+                for at in (half..bytes).step_by(2) {
+                    let masks = (0..8).map(|bit| 1 << bit).chain([0xff]);
+                    masks.take(if free.contains(&at) { 1 } else { 9 }).for_each(|mask| each(at, mask));
+                }
+            });
+        }
+    });
 }
 
 pub fn flip(disk: &MemDisk, file: FileId, at: usize) -> MemDisk {
@@ -86,4 +127,9 @@ pub fn many_segments() -> Driver {
         append_frame(&mut driver);
     }
     driver
+}
+
+/// A number that the environment may set.
+pub fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise)
 }

@@ -10,7 +10,7 @@ use crate::offline::{Report, Verifier};
 
 /// Check every frame, entry, batch and footer, and that no offsets are missing
 ///
-/// Prints a line for each place that is damaged. A tail that was being written when the broker ended is torn, not
+/// Prints a line for each place that is damaged, and what to do. A tail that was being written when the broker ended is torn, not
 /// damaged. Exits with 1 if anything is damaged. Whether offsets are missing is told for directories, not for single
 /// files.
 #[derive(Debug, clap::Args)]
@@ -35,6 +35,9 @@ impl Verify {
         }
         progress.finish_and_clear();
         writeln!(out, "{}", figures(&sum))?;
+        if let Some(hint) = what_to_do(&sum) {
+            writeln!(out, "{hint}")?;
+        }
         Ok(if sum.damage.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
@@ -79,6 +82,17 @@ fn figures(report: &Report) -> String {
         text += &format!(", {used_again} segments were used again meanwhile and left out");
     }
     text
+}
+
+/// What the operator is to do about what was found.
+fn what_to_do(report: &Report) -> Option<&'static str> {
+    let by_hand = report.damage.iter().any(|finding| !finding.by_start);
+    if by_hand {
+        return Some(
+            "what to do: the broker serves what is whole; put damaged files back from a copy, or stop the broker and run              `ringmail log repair`",
+        );
+    }
+    (!report.damage.is_empty()).then_some("what to do: nothing; the next start of the broker mends it")
 }
 
 pub(super) fn bar(bytes: u64) -> ProgressBar {
