@@ -218,8 +218,9 @@ fn the_footer() {
 fn cell(heading: &str, name: &str) -> &'static str {
     let section = PAGE.split("\n## ").find(|s| s.starts_with(heading)).expect("the section is there");
     let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
-    let mut rows = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
-    let row = rows.find(|cells| cells[0] == name);
+    let rows = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+    // The tables of values stand behind those of fields.
+    let row = rows.filter(|cells| cells[0] == name).last();
     row.unwrap_or_else(|| panic!("no row `{name}` under {heading}"))[1]
 }
 

@@ -150,6 +150,8 @@ impl Fetch {
             // What does not fit, and what cannot be read, is found again by the next fetch.
             (Some(Ok(_)), _) => self.full = true,
             (result, Ok(data)) => {
+                // Up to its end the log was given up: the client is to know that it has come so far.
+                self.full |= data.bytes == 0 && data.next_offset > part.offset;
                 self.bytes += data.bytes;
                 part.state = Some(data.state);
                 *result = Some(Ok(data));
@@ -423,7 +425,7 @@ fn watcher(fetch: Key, part: u32) -> Watcher {
 
 fn put_answer(output: &mut Output, reply: Reply, parts: Vec<Part>) {
     let says_something = |part: &Part| match &part.result {
-        Some(Ok(data)) => data.bytes > 0,
+        Some(Ok(data)) => data.bytes > 0 || data.next_offset > part.offset,
         Some(Err(_)) => true,
         None => false,
     };

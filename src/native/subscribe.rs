@@ -180,6 +180,11 @@ impl Sessions {
             Ok(data) => {
                 subscription.stage = Stage::Watching;
                 logs.watch(subscription.log, data.state, watcher(key));
+                // Up to its end the log was given up: the client is to know that it has come so far.
+                if data.next_offset > subscription.offset {
+                    subscription.offset = data.next_offset;
+                    self.write(connection, |output| put_push(output, id, data));
+                }
                 false
             }
             Err(error) => {

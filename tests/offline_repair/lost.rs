@@ -111,13 +111,14 @@ fn consumers_go_on_behind_what_is_lost() {
     assert_eq!(found.union(&gone).copied().collect::<BTreeSet<_>>(), expected);
     // A subscription passes over it, too, and knows when it has come to the end.
     let client = Client::connect(&broker.address).unwrap();
-    let (mut consumer, mut count) = (client.consumer(), 0);
+    let mut count = 0;
     for topic in ["orders", "payments"] {
+        let mut consumer = client.consumer();
         consumer.assign_topic(topic, StartAt::Start).unwrap();
-    }
-    consumer.until_end().unwrap();
-    while consumer.next().unwrap().is_some() {
-        count += 1;
+        consumer.until_end().unwrap();
+        while consumer.next().unwrap().is_some() {
+            count += 1;
+        }
     }
     assert_eq!(count, found.len());
     // As does the command line.

@@ -240,8 +240,13 @@ impl Driver {
                 }
                 Err(error) => self.subscriptions.end(sink.key, error.into()),
             },
-            Event::Push { subscription, batches, .. } => {
-                if !self.subscriptions.deliver(subscription, Delivery::Batches(batches)) {
+            Event::Push { subscription, high_watermark, batches } => {
+                let delivery = if batches.is_empty() {
+                    Delivery::Nothing { until: high_watermark }
+                } else {
+                    Delivery::Batches(batches)
+                };
+                if !self.subscriptions.deliver(subscription, delivery) {
                     self.unsubscribe(subscription);
                 }
             }

@@ -48,6 +48,8 @@ pub(crate) enum Delivery {
     Begun,
     /// Batches came.
     Batches(Bytes),
+    /// Up to this offset nothing is left to be read.
+    Nothing { until: u64 },
     /// A fetch was answered.
     Fetched(Vec<Fetched>),
     /// It ended, was refused, or the connection was lost.

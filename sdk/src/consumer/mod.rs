@@ -405,10 +405,18 @@ impl Consumer {
         match delivery {
             Delivery::Begun => self.assignments[index].failures = 0,
             Delivery::Batches(batches) => self.received = Some((index, batches)),
+            Delivery::Nothing { until } => self.skip(index, until),
             Delivery::Fetched(fetched) => return self.take_fetched(index, fetched),
             Delivery::Ended(error) => return self.ended(index, error),
         }
         Ok(())
+    }
+
+    /// Nothing is left to be read of a partition before `until`.
+    fn skip(&mut self, index: usize, until: u64) {
+        let assignment = &mut self.assignments[index];
+        assignment.position = assignment.position.max(until);
+        self.received = Some((index, Bytes::new()));
     }
 
     fn take_fetched(&mut self, index: usize, fetched: Vec<Fetched>) -> Result<(), Error> {
@@ -421,6 +429,9 @@ impl Consumer {
                 return self.ended(index, BrokerError { code, message }.into());
             }
             batches = partition.batches;
+            if batches.is_empty() {
+                self.skip(index, partition.header.high_watermark);
+            }
         }
         self.assignments[index].failures = 0;
         self.received = Some((index, batches));

@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use indicatif::{HumanBytes, HumanCount, ProgressBar};
+use indicatif::{HumanBytes, HumanCount};
 
 use super::LogError;
+use crate::offline::find;
 use crate::offline::repair::{FileSystem, Names, QUARANTINE, Repaired, ShardRepair, repair};
 
 /// Put back what is whole of damaged segments, and give up what is lost; the broker must be stopped
@@ -33,8 +34,9 @@ pub(super) struct Repair {
 
 impl Repair {
     pub fn run(self, out: &mut impl Write) -> Result<ExitCode, LogError> {
-        let progress = super::verify::bar(0);
-        let repaired = repair(&self.data, self.apply, &mut FileSystem, |bytes| progress_by(&progress, bytes));
+        let files = find(&self.data).unwrap_or_default();
+        let progress = super::verify::bar(files.iter().map(|file| file.bytes).sum());
+        let repaired = repair(&self.data, self.apply, &mut FileSystem, |bytes| progress.inc(bytes));
         progress.finish_and_clear();
         let repaired = repaired?;
         for shard in repaired.shards.iter().filter(|shard| !shard.is_clean()) {
@@ -149,9 +151,4 @@ fn offsets(range: &Range<u64>) -> String {
 
 fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
-fn progress_by(bar: &ProgressBar, bytes: u64) {
-    bar.inc_length(bytes);
-    bar.inc(bytes);
 }
