@@ -24,6 +24,8 @@ pub struct Standing {
     pub next_segment: u64,
     /// The number of the next frame.
     pub next_frame: u64,
+    /// The last frame before that which counts: those between were cut off.
+    pub last_frame: u64,
 }
 
 impl Standing {
@@ -57,6 +59,7 @@ impl Shard {
             logs: self.snapshot(),
             next_segment: self.segments.next_number,
             next_frame: self.commit.current_frame(),
+            last_frame: self.commit.counted_before(self.commit.current_frame()),
         }
     }
 
@@ -77,7 +80,8 @@ impl Shard {
         assert!(self.is_ready() && self.commit.is_idle(), "a standing is taken before anything is appended");
         self.segments.next_number = self.segments.next_number.max(standing.next_segment);
         let next = self.commit.current_frame();
-        self.commit = Commit::new(next.max(standing.next_frame), self.commit.counted_before(next));
+        let counted = self.commit.counted_before(next).max(standing.last_frame);
+        self.commit = Commit::new(next.max(standing.next_frame), counted);
         for &LogSnapshot { log, start, end, dropped } in &standing.logs {
             if dropped {
                 if let Some(state) = self.logs.remove(&log) {

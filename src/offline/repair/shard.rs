@@ -176,6 +176,7 @@ impl Repair<'_> {
             learn(&mut standing, source.whole.iter().map(|(entry, _)| entry));
             standing.next_segment = standing.next_segment.max(source.number.map_or(0, |number| number + 1));
             standing.next_frame = standing.next_frame.max(source.last_seen + 1);
+            standing.last_frame = standing.last_frame.max(source.last_frame);
         }
         let mut engine = self.recover(disk)?;
         engine.stand(&standing);
@@ -191,8 +192,12 @@ impl Repair<'_> {
             self.close(&mut engine, disk)?;
         }
         let used: HashSet<usize> = plan.lifts.iter().map(|lift| lift.source).collect();
-        let mut number = 0..;
-        sources.retain(|source| !source.blank || number.next().is_some_and(|n| used.contains(&n)));
+        let mut places = 0..;
+        // A file that looks as if it was never written is damage only if something of it is needed.
+        sources.retain(|source| {
+            let needed = places.next().is_some_and(|place| used.contains(&place));
+            needed || !source.blank
+        });
         self.move_aside(disk, &sources, foreign)?;
         Ok(names)
     }

@@ -30,6 +30,8 @@ pub(super) struct Source {
     pub untold: Vec<(EntryHeader, u64)>,
     /// The greatest number of a frame in it, whatever segment that is of.
     pub last_seen: u64,
+    /// The last frame of the segment that counts, as far as it is known.
+    pub last_frame: u64,
     segment: OpenSegment,
 }
 
@@ -50,8 +52,9 @@ impl Source {
         let number = identity.map(|i| i.segment).or(segment.header().map(|h| h.segment));
         let Salvage { whole, untold } = salvage(&bytes, identity, &vouched(&segment)?);
         let last_seen = last_seen(&bytes, shard);
+        let last_frame = identity.map_or(0, |identity| identity.last_frame);
         let reason = reason.to_owned();
-        Ok(Self { file, path, reason, blank, number, whole, untold, last_seen, segment })
+        Ok(Self { file, path, reason, blank, number, whole, untold, last_seen, last_frame, segment })
     }
 
     /// The payload of one of its whole entries.
