@@ -35,7 +35,7 @@ impl Files for UpTo {
     fn write(&mut self, file: &File, position: u64, data: &[u8], sync: bool) -> io::Result<()> {
         if self.left == 0 {
             // Of the last write a part reaches the disk.
-            FileSystem.write(file, position, &data[..data.len() / 2 & !511], sync)?;
+            FileSystem.write(file, position, &data[..(data.len() / 2) & !511], sync)?;
         }
         self.step()?;
         FileSystem.write(file, position, data, sync)
