@@ -160,7 +160,7 @@ fn put_list_offsets(u: &mut Unstructured<'_>, w: &mut Writer<'_>) -> arbitrary::
     let mut queries = Vec::new();
     for _ in 0..u.int_in_range(0..=4)? {
         let log = u64::from(u.int_in_range(0..=6_u8)?);
-        let timestamp = number(u)? as i64 + 998;
+        let timestamp = (number(u)? as i64).wrapping_add(998);
         let query = *u.choose(&[OffsetQuery::First, OffsetQuery::Last, OffsetQuery::Timestamp(timestamp)])?;
         queries.push(ListOffsetsQuery { log, query });
     }

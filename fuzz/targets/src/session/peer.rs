@@ -20,6 +20,15 @@ use crate::memory::measure;
 /// What a request may take beyond twice the largest frame, in bytes: what a turn of the shard takes, whatever the request.
 const TURN_BYTES: usize = 64 << 10;
 
+/// What the output that a client has not taken may take, for each byte of it: the buffer that holds it doubles, and is there
+/// twice meanwhile. The output as a whole has a limit of its own.
+const OUTPUT_TIMES: usize = 3;
+
+/// What the decoded lists of a request may take, for each byte of it, while it is handled: an item of 4 bytes becomes one of 32,
+/// and a list that has just grown is there twice, half of it empty. With the frames that are usual, the limit of items keeps
+/// this below twice a frame.
+const DECODED_TIMES: usize = 24;
+
 /// Milliseconds after which a connection that ends may be cut off, whatever it is owed.
 const ENDING_MS: u64 = 1_500;
 
@@ -141,7 +150,9 @@ impl Peer {
         let (received, usage) = measure(|| shard.receive(self.key, &self.inbound));
         let taken: Vec<u8> = self.inbound.drain(..received.consumed).collect();
         let requests = self.note_requests(&taken).max(1);
-        let limit = requests * (2 * FRAME_BYTES + TURN_BYTES);
+        let decoded = (DECODED_TIMES * received.consumed).max(2 * FRAME_BYTES * requests);
+        let (sessions, _) = shard.usage();
+        let limit = requests * TURN_BYTES + decoded + OUTPUT_TIMES * sessions.unsent_bytes;
         assert!(usage.peak <= limit, "{usage:?} for {requests} requests in {} bytes", received.consumed);
         match received.next {
             Next::Read(bytes) => assert!(bytes <= FRAME_BYTES),
