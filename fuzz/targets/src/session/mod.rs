@@ -186,3 +186,37 @@ impl Session {
 fn failed() -> IoError {
     IoError::Failed("an error of the fuzzer's".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use ringmail_wire::batch::{BatchBuilder, Compression};
+    use ringmail_wire::protocol::{Acks, Api, ProduceRequest, put_frame};
+
+    use super::*;
+
+    #[test]
+    fn a_reader_that_waits_for_room_hears_of_the_end_of_its_connection() {
+        let mut session = Session { cluster: Cluster::start(), peers: Vec::new(), now_ms: 0, hurt: false };
+        session.begin();
+        let mut builder = BatchBuilder::new(4000, Compression::None);
+        builder.push(1000, None, Some(&[7; 2000]), &[]).unwrap();
+        let mut batch = Vec::new();
+        builder.finish_into(&mut batch);
+        let mut requests = Vec::new();
+        put_frame(&mut requests, Api::Ping, 1, 0, &());
+        session.send(0, &requests);
+        session.go_on(false);
+        requests.clear();
+        for correlation in 0..40 {
+            let request =
+                ProduceRequest { log: 1 + u64::from(correlation) % 4, acks: Acks::Synced, batch: &batch };
+            put_frame(&mut requests, Api::Produce, correlation, 0, &request);
+        }
+        session.send(0, &requests);
+        assert!(session.peers[0].is_stalled(), "more is unanswered than may be");
+        session.peers[0].reset(&mut session.cluster.shards[0]);
+        session.go_on(false);
+        assert!(session.peers[0].is_gone());
+        session.end();
+    }
+}

@@ -95,14 +95,14 @@ pub struct Peer {
 impl Peer {
     pub fn connect(index: usize, shard: &mut Shard<Around>) -> Self {
         let key = shard.sessions().open("fuzz".to_owned());
-        let flag = || Arc::new(Flag(AtomicBool::new(true)));
+        let flag = |woken| Arc::new(Flag(AtomicBool::new(woken)));
         Self {
             shard: index,
             key,
             reader: Reader::Reading,
             writer: Writer::Waiting,
-            read_again: flag(),
-            write_again: flag(),
+            read_again: flag(false),
+            write_again: flag(true),
             inbound: Vec::new(),
             answers: Vec::new(),
             owed: BTreeMap::new(),
@@ -117,6 +117,12 @@ impl Peer {
     /// Whether the broker has forgotten the connection.
     pub fn is_gone(&self) -> bool {
         matches!((&self.reader, &self.writer), (Reader::Ended, Writer::Ended))
+    }
+
+    /// Whether the reader waits for room.
+    #[cfg(test)]
+    pub fn is_stalled(&self) -> bool {
+        self.reader == Reader::Stalled
     }
 
     /// Bytes come in.
