@@ -117,7 +117,7 @@ impl TryFrom<State> for Catalog {
         if let Some(twice) = logs.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(CatalogMismatch(format!("log id {} is given out twice", twice[0])));
         }
-        if logs.first() == Some(&CATALOG_LOG) || state.next_log <= CATALOG_LOG {
+        if logs.first() == Some(&CATALOG_LOG) || state.next_log == CATALOG_LOG {
             return Err(CatalogMismatch(format!("log id {CATALOG_LOG} is the catalog's own")));
         }
         let used =
