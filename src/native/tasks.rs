@@ -59,6 +59,20 @@ pub async fn read<O: Outside>(
     connection: Key,
     mut incoming: impl Incoming,
 ) {
+    // The buffer goes back first: others wait for it while a client that is turned away takes its time.
+    if !receive(&shard, buffers, connection, &mut incoming).await {
+        discard(&mut incoming).await;
+    }
+    shard.borrow_mut().finished(connection);
+}
+
+/// Hands over what a connection sends. Whether that was to its end; else nothing more is to be taken.
+async fn receive<O: Outside>(
+    shard: &Shared<O>,
+    buffers: Rc<Buffers>,
+    connection: Key,
+    incoming: &mut impl Incoming,
+) -> bool {
     let mut buffer = ReceiveBuffer::new(buffers);
     loop {
         buffer.release();
@@ -66,15 +80,12 @@ pub async fn read<O: Outside>(
         let _ = incoming.ready().await;
         let received = incoming.recv_into(buffer.room().await).await;
         if !matches!(received, Ok(1..)) {
-            break;
+            return true;
         }
-        if !take(&shard, connection, &mut buffer).await {
-            discard(&mut incoming).await;
-            break;
+        if !take(shard, connection, &mut buffer).await {
+            return false;
         }
     }
-    drop(buffer);
-    shard.borrow_mut().finished(connection);
 }
 
 /// Hands over what was received, waiting while there is no room for it. Whether more is to be read.
@@ -89,6 +100,8 @@ async fn take<O: Outside>(shard: &Shared<O>, connection: Key, buffer: &mut Recei
             }
             Next::Discard => return false,
             Next::Stalled => {
+                // What little is left may wait without a buffer.
+                buffer.release();
                 future::poll_fn(|context| shard.borrow_mut().sessions().poll_room(connection, context)).await;
             }
         }
