@@ -55,9 +55,9 @@ soak: setup ## Runs all tests with the long ones, and with far more cases; SECON
 	PROPTEST_CASES=20000 SEEDS=500 RINGMAIL_FUZZ_SECONDS=$(SECONDS) cargo test --release --workspace -- --include-ignored
 
 .PHONY: soak-damage
-soak-damage: FLIPS ?= 1000000
+soak-damage: FLIPS ?= 10000000
 soak-damage: REORDERINGS ?= 100000
-soak-damage: setup ## Damages stored logs; FLIPS=1000000 REORDERINGS=100000 (losses of power), SEED=
+soak-damage: setup ## Damages stored logs; FLIPS=10000000 REORDERINGS=100000 (losses of power), SEED=
 	FLIPS=$(FLIPS) REORDERINGS=$(REORDERINGS) SEED=$(SEED) \
 		cargo test --quiet --release --package ringmail-shards --test damage -- --nocapture --test-threads=2
 	@echo "$(FLIPS) flips, $(REORDERINGS) losses of power: 0 wrong records, 0 lost in silence, 0 written over"

@@ -354,7 +354,7 @@ impl Shard {
         let footer_at = self.segments.get(key.0).map_or(0, |s| s.footer_at);
         let runs = data
             .get(skip..skip + bytes)
-            .and_then(parse_section)
+            .and_then(|section| parse_section(section, key.0, key.1))
             .filter(|runs| runs.iter().all(|run| run.end() <= footer_at));
         match runs {
             Some(runs) => {

@@ -204,7 +204,7 @@ fn the_footer() {
     assert_eq!((footer.sections.len(), footer.directory.len()), (BLOCK_BYTES, BLOCK_BYTES));
     assert_eq!(footer.rows, [row()]);
 
-    assert_eq!(parse_section(&example("section")).as_deref(), Some(&runs[..]));
+    assert_eq!(parse_section(&example("section"), 5, 0).as_deref(), Some(&runs[..]));
     let mut page = [example("row"), example("snapshots")].concat();
     page.resize(BLOCK_BYTES - 64, 0);
     page.extend(example("trailer"));

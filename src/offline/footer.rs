@@ -38,9 +38,9 @@ impl Held {
         self.0.entry((entry.log, entry.is_relocated(), lost)).or_default().push(known);
     }
 
-    /// What is wrong with a row of the footer, of which `section` holds the runs.
-    pub fn check(&mut self, row: &Row, section: &[u8]) -> Option<String> {
-        let Some(runs) = parse_section(section) else {
+    /// What is wrong with a row of the footer of `segment`, of which `section` holds the runs.
+    pub fn check(&mut self, segment: u64, row: &Row, section: &[u8]) -> Option<String> {
+        let Some(runs) = parse_section(section, segment, row.section_at) else {
             return Some(
                 "a section of the footer is damaged; the broker makes up for it by a scan".to_owned(),
             );

@@ -199,23 +199,23 @@ impl Verifier {
 
     fn check_footer(&mut self, segment: &OpenSegment, held: &mut Held) -> Result<(), OfflineError> {
         let Some((rows, snapshots)) = &segment.directory else { return Ok(()) };
+        let number = segment.header().map_or(0, |h| h.segment);
         for row in rows {
             let at = segment.frames_end() + u64::from(row.section_at);
             let section = segment.read(at, row.section_bytes.into())?;
-            if let Some(what) = held.check(row, &section) {
+            if let Some(what) = held.check(number, row, &section) {
                 let offsets = Some(footer::offsets(row));
                 let wrong = Finding { offsets, ..finding(segment, Some(at), what) };
                 self.report.damage.push(wrong);
             }
         }
         self.check_footer_padding(segment, rows, snapshots.len())?;
-        let newest = segment.header().map_or(0, |h| h.segment);
         for LogSnapshot { log, start, end, dropped } in snapshots {
             if *dropped {
                 self.history.dropped(*log);
             } else {
                 self.history.start(*log, *start);
-                self.history.end(*log, newest, *end);
+                self.history.end(*log, number, *end);
             }
         }
         Ok(())

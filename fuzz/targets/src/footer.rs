@@ -2,15 +2,19 @@
 
 use ringmail_shards::format::footer::{
     self, FooterExtent, ROW_BYTES, Row, Run, SNAPSHOT_BYTES, TRAILER_BYTES, Trailer, parse_section,
+    section_crc,
 };
 use ringmail_wire::crc::crc32c;
+
+/// The segment that the sections are of.
+const SEGMENT: u64 = 1;
 
 /// All of it.
 pub fn footer(input: &[u8]) {
     let mut section = input.to_vec();
-    section.extend_from_slice(&crc32c(input).to_le_bytes());
+    section.extend_from_slice(&section_crc(input, SEGMENT, 0).to_le_bytes());
     for section in [input, &section] {
-        if let Some(runs) = parse_section(section) {
+        if let Some(runs) = parse_section(section, SEGMENT, 0) {
             assert!(runs.len() * 5 <= section.len(), "a run is at least five bytes");
             round_trip(&runs);
         }
@@ -35,9 +39,9 @@ fn round_trip(runs: &[Run]) {
         relocated: false,
         lost: false,
     };
-    let written = footer::build(0, 1, 1, &[FooterExtent { row, runs }], &[]);
+    let written = footer::build(0, SEGMENT, 1, &[FooterExtent { row, runs }], &[]);
     let section = &written.sections[..written.rows[0].section_bytes as usize];
-    assert_eq!(parse_section(section).as_deref(), Some(runs));
+    assert_eq!(parse_section(section, SEGMENT, 0).as_deref(), Some(runs));
 }
 
 fn read_end(end: &[u8]) {

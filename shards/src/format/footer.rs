@@ -156,7 +156,7 @@ pub fn build(
     let mut rows = Vec::with_capacity(extents.len());
     for extent in extents {
         let section_at = sections.len() as u32;
-        put_section(&mut sections, extent.runs);
+        put_section(&mut sections, extent.runs, segment, section_at);
         rows.push(Row { section_at, section_bytes: sections.len() as u32 - section_at, ..extent.row });
     }
     sections.resize(align_up(sections.len(), BLOCK_BYTES), 0);
@@ -296,7 +296,7 @@ fn take_snapshot(b: &[u8]) -> LogSnapshot {
     }
 }
 
-fn put_section(out: &mut Vec<u8>, runs: &[Run]) {
+fn put_section(out: &mut Vec<u8>, runs: &[Run], segment: u64, section_at: u32) {
     let start = out.len();
     let (mut position, mut offset, mut timestamp) = (0, 0, 0);
     for run in runs {
@@ -307,14 +307,24 @@ fn put_section(out: &mut Vec<u8>, runs: &[Run]) {
         put_varint(out, zigzag(run.max_timestamp.wrapping_sub(timestamp)));
         (position, offset, timestamp) = (run.position.into(), run.offset_delta, run.max_timestamp);
     }
-    let crc = crc32c(&out[start..]);
+    let crc = section_crc(&out[start..], segment, section_at);
     out.extend_from_slice(&crc.to_le_bytes());
 }
 
-/// Reads the runs of a section; `None` if it is broken.
-pub fn parse_section(section: &[u8]) -> Option<Vec<Run>> {
+/// The CRC of a section with these numbers. It covers where the section belongs: one of another footer, at the same place and of
+/// the same length, is to be no section of this one.
+pub fn section_crc(numbers: &[u8], segment: u64, section_at: u32) -> u32 {
+    let mut identity = [0; 16];
+    put!(identity, 0, crc32c(numbers));
+    put!(identity, 4, segment);
+    put!(identity, 12, section_at);
+    crc32c(&identity)
+}
+
+/// Reads the runs of the section that begins at `section_at` of the footer of `segment`; `None` if it is broken.
+pub fn parse_section(section: &[u8], segment: u64, section_at: u32) -> Option<Vec<Run>> {
     let (mut bytes, crc) = section.split_at_checked(section.len().checked_sub(4)?)?;
-    if crc32c(bytes) != field!(crc, 0, u32) {
+    if section_crc(bytes, segment, section_at) != field!(crc, 0, u32) {
         return None;
     }
     let mut runs = Vec::new();

@@ -18,15 +18,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A quarter of the programme's million, which `make soak-damage` does.
-const FLIPS: u64 = 250_000;
+const FLIPS: u64 = 1_000_000;
 /// Of a hundred flips so many are within frames of sealed segments, which a start does not look at.
 const IN_SEALED_FRAMES: usize = 75;
 /// So many flips in sealed frames are tried on one shard.
 const PER_SHARD: u64 = 64;
 
 /// A log and one of its offsets.
-type Place = (LogId, u64);
+pub type Place = (LogId, u64);
 
 /// What was done, for the last line.
 #[derive(Debug, Default)]
@@ -164,7 +163,7 @@ fn places(entry: &Entry) -> impl Iterator<Item = Place> + use<> {
 }
 
 /// Reads what stands at the places, and gives those that cannot be read. What stands at `ends` of a log or behind is new.
-fn unreadable(
+pub fn unreadable(
     world: &World,
     driver: &mut Driver<PatchedDisk>,
     places: impl IntoIterator<Item = Place>,

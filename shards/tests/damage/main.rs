@@ -8,6 +8,7 @@ mod every_byte;
 mod flips;
 mod lost_parts;
 mod patched;
+mod regressions;
 mod replay;
 mod small;
 mod torn;

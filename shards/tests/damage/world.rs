@@ -173,6 +173,11 @@ impl Maker {
 impl World {
     /// Makes a world; `closed` says that the broker ended in order.
     pub fn new(seed: u64, closed: bool) -> Self {
+        Self::after_crash(seed, closed, 50)
+    }
+
+    /// As [`Self::new`], with so many frames after the last crash.
+    pub fn after_crash(seed: u64, closed: bool, frames: usize) -> Self {
         let config = ShardConfig {
             incarnation: 1,
             segment_bytes: 128 << 10,
@@ -198,7 +203,7 @@ impl World {
         maker.delete();
         maker.frames(60);
         maker = maker.crash();
-        maker.frames(50);
+        maker.frames(frames);
         if closed {
             maker.driver.close();
         }

@@ -106,9 +106,10 @@ fn vouched(segment: &OpenSegment) -> Result<Vec<VouchedRun>, RepairError> {
     let mut vouched = Vec::new();
     let Some((rows, _)) = &segment.directory else { return Ok(vouched) };
     let frames_end = segment.frames_end();
+    let number = segment.header().map_or(0, |h| h.segment);
     for row in rows {
         let section = segment.read(frames_end + u64::from(row.section_at), row.section_bytes.into())?;
-        for run in parse_section(&section).unwrap_or_default() {
+        for run in parse_section(&section, number, row.section_at).unwrap_or_default() {
             let base = row.base + u64::from(run.offset_delta);
             let offsets: Range<u64> = base..base + u64::from(run.records);
             let fits = offsets.end <= row.end && run.end() <= frames_end;

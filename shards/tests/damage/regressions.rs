@@ -1,0 +1,185 @@
+//! What random damage found, each in the smallest form.
+
+use crate::common::driver::Driver;
+use crate::flips::{Place, unreadable};
+use crate::patched::{Patch, PatchedDisk};
+use crate::small::BLOCK;
+use crate::world::{Held, World};
+use ringmail_shards::config::ShardConfig;
+use ringmail_shards::format::segment::{FirstBlock, parse_first_block, spare_block};
+use std::collections::{BTreeMap, BTreeSet};
+
+const SEED: u64 = 5;
+
+fn open(world: &World, patches: &[Patch]) -> Driver<PatchedDisk> {
+    let config = ShardConfig { incarnation: 100, ..world.config.clone() };
+    let driver = Driver::open(config, PatchedDisk::new(&world.image, patches));
+    assert!(driver.disk.removed.is_empty(), "a file was removed");
+    driver
+}
+
+/// All offsets that can be read, but for those that nobody knows to be durable.
+fn all(world: &World) -> Vec<Place> {
+    world
+        .states
+        .iter()
+        .flat_map(|(&log, &(start, end))| (start..end).map(move |offset| (log, offset)))
+        .collect()
+}
+
+/// Opens the damaged log, in which nothing may be lost.
+#[track_caller]
+fn costs_nothing(world: &World, patches: &[Patch], what: &str) -> Driver<PatchedDisk> {
+    let mut driver = open(world, patches);
+    let lost = unreadable(world, &mut driver, all(world), what, &BTreeMap::new());
+    assert_eq!(lost, [], "{what}: {:?}", driver.damage());
+    for (&log, &(start, end)) in &world.states {
+        let state = driver.shard.log_state(log).expect("it is known");
+        assert_eq!((state.log_start, state.high_watermark), (start, end), "{what}: log {log}");
+    }
+    driver
+}
+
+fn last_blocks(held: &Held, blocks: usize) -> Patch {
+    let bytes = blocks * BLOCK;
+    Patch::new(held.file, held.bytes - bytes, vec![0xee; bytes])
+}
+
+fn first_block(held: &Held, bytes: &[u8]) -> Patch {
+    Patch::new(held.file, 0, bytes.to_vec())
+}
+
+#[test]
+fn a_segment_whose_first_block_is_that_of_a_spare_file_is_not_written_over() {
+    for closed in [true, false] {
+        let world = World::new(SEED, closed);
+        for held in &world.held {
+            let spare = spare_block(0, held.file, held.bytes as u64, held.segment - 1);
+            let what = format!("segment {}, closed {closed}", held.segment);
+            costs_nothing(&world, &[first_block(held, &spare)], &what);
+            // One that was written for another file.
+            let other = ringmail_shards::io::FileId(held.file.0 + 1);
+            let spare = spare_block(0, other, held.bytes as u64, held.segment + 5);
+            costs_nothing(&world, &[first_block(held, &spare)], &what);
+        }
+    }
+}
+
+#[test]
+fn first_blocks_that_are_swapped_or_copied_cost_nothing() {
+    for closed in [true, false] {
+        let world = World::new(SEED, closed);
+        for (a, b) in world.held.iter().zip(&world.held[1..]) {
+            let [of_a, of_b] = [a, b].map(|held| &world.image[&held.file][..BLOCK]);
+            let what = format!("segments {} and {}, closed {closed}", a.segment, b.segment);
+            costs_nothing(&world, &[first_block(a, of_b), first_block(b, of_a)], &what);
+            let driver = costs_nothing(&world, &[first_block(a, of_b)], &what);
+            assert!(!driver.damage().is_empty(), "{what}");
+            costs_nothing(&world, &[first_block(b, of_a)], &what);
+        }
+    }
+}
+
+#[test]
+fn a_segment_whose_first_blocks_are_lost_is_found_by_its_other_frames() {
+    for (closed, with) in [(true, 0), (true, 0xee), (false, 0), (false, 0xee)] {
+        let world = World::new(SEED, closed);
+        for held in &world.held {
+            let first = &held.frames[0];
+            let patch = Patch::new(held.file, 0, vec![with; first.range.end]);
+            let mut driver = open(&world, &[patch]);
+            let lost = unreadable(&world, &mut driver, all(&world), "two blocks", &BTreeMap::new());
+            let entries = held.entries.iter().filter(|e| e.frame == first.number);
+            let hit: BTreeSet<Place> =
+                entries.flat_map(|e| (e.base..e.end).map(|offset| (e.log, offset))).collect();
+            let beyond: Vec<_> = lost.iter().filter(|place| !hit.contains(place)).collect();
+            assert!(beyond.is_empty(), "segment {}, closed {closed}, {with}: {beyond:?}", held.segment);
+            assert!(!driver.damage().is_empty(), "segment {}, closed {closed}, {with}", held.segment);
+        }
+    }
+}
+
+#[test]
+fn a_footer_that_is_lost_brings_nothing_back_that_was_cut_off_and_moves_no_log() {
+    let cut_off = |bytes: &[u8]| match parse_first_block(&bytes[..BLOCK]) {
+        FirstBlock::Segment(header) => header.previous_frame + 1 < header.first_frame,
+        _ => false,
+    };
+    let mut worlds = 0;
+    for (seed, closed) in (0..12).flat_map(|seed| [(seed, false), (seed, true)]) {
+        // The segment that was cut off is followed by one that has no footer yet.
+        let world = World::after_crash(seed, closed, 8);
+        worlds += usize::from(world.held.iter().any(|h| cut_off(&world.image[&h.file])));
+        for held in world.held.iter().filter(|h| h.sealed) {
+            let footer = (held.bytes - held.footer_at) / BLOCK;
+            for blocks in [1, footer] {
+                let what = format!("seed {seed}, closed {closed}, segment {}", held.segment);
+                costs_nothing(&world, &[last_blocks(held, blocks)], &what);
+            }
+        }
+    }
+    assert!(worlds > 2, "frames were cut off in {worlds} worlds");
+}
+
+#[test]
+fn sections_of_what_the_cleaner_copied_in_pieces_are_built_again() {
+    let world = World::new(SEED, true);
+    for held in &world.held {
+        let sections = Patch::new(held.file, held.footer_at, vec![0xee; BLOCK]);
+        let driver = costs_nothing(&world, &[sections], &format!("segment {}", held.segment));
+        assert!(!driver.damage().is_empty(), "segment {}", held.segment);
+    }
+}
+
+#[test]
+fn the_footer_of_another_segment_makes_no_spare_file_a_segment() {
+    let world = World::new(SEED, true);
+    let used: BTreeSet<_> = world.held.iter().map(|h| h.file).collect();
+    let spare = *world.image.keys().find(|file| !used.contains(file)).expect("there is a spare file");
+    for held in &world.held {
+        let end = held.bytes - BLOCK;
+        let [of_spare, of_held] = [spare, held.file].map(|file| world.image[&file][end..].to_vec());
+        let swapped = [Patch::new(spare, end, of_held), Patch::new(held.file, end, of_spare)];
+        costs_nothing(&world, &swapped, &format!("segment {}", held.segment));
+    }
+}
+
+#[test]
+fn a_frame_that_was_written_to_the_wrong_place_costs_only_what_stood_there() {
+    let world = World::new(SEED, false);
+    let held = world.held.iter().find(|h| !h.sealed).expect("the broker was killed");
+    let frames = &held.frames[..held.frames.len() - 1];
+    for (there, from) in frames.iter().zip(&frames[3..]) {
+        let copy = world.image[&held.file][from.range.start..from.range.start + BLOCK].to_vec();
+        let mut driver = open(&world, &[Patch::new(held.file, there.range.start, copy)]);
+        let lost = unreadable(&world, &mut driver, all(&world), "copied", &BTreeMap::new());
+        let entries = held.entries.iter().filter(|e| e.frame == there.number);
+        let hit: BTreeSet<Place> =
+            entries.flat_map(|e| (e.base..e.end).map(|offset| (e.log, offset))).collect();
+        assert_eq!(lost.into_iter().collect::<BTreeSet<_>>(), hit, "frame {}", there.number);
+    }
+}
+
+#[test]
+fn frames_that_are_missing_from_the_end_of_a_segment_are_reported() {
+    let world = World::new(SEED, true);
+    let followed =
+        world.held.iter().filter(|h| world.held.iter().any(|other| other.segment == h.segment + 1));
+    let mut reported = 0;
+    for held in followed {
+        let last = held.frames.last().expect("it has frames");
+        let frame = Patch::new(held.file, last.range.start, vec![0; last.range.len()]);
+        let driver = open(&world, &[frame, last_blocks(held, 1)]);
+        let damage = driver.damage();
+        let told = damage
+            .iter()
+            .any(|d| d.contains(&format!("frames {} to ", last.number)) && d.contains("at its end"));
+        assert!(told, "segment {}: {damage:?}", held.segment);
+        // The footer that is built again stands behind what was there.
+        let over =
+            |(file, range): &&(_, std::ops::Range<usize>)| *file == held.file && range.start < held.bytes;
+        assert_eq!(driver.disk.written.iter().find(over), None, "segment {}", held.segment);
+        reported += 1;
+    }
+    assert!(reported > 1, "{reported}");
+}
