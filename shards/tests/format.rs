@@ -220,7 +220,7 @@ fn cell(heading: &str, name: &str) -> &'static str {
     let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
     let rows = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
     // The tables of values stand behind those of fields.
-    let row = rows.filter(|cells| cells[0] == name).last();
+    let row = rows.rev().find(|cells| cells[0] == name);
     row.unwrap_or_else(|| panic!("no row `{name}` under {heading}"))[1]
 }
 
