@@ -96,10 +96,10 @@ impl Holes {
     /// Closes what is open of `range`, and gives how many offsets that were.
     fn fill(&mut self, log: LogId, range: Range<u64>) -> u64 {
         let Some(holes) = self.0.get_mut(&log) else { return 0 };
-        let before = holes.range(..range.end).next_back().map(|(from, end)| (*from, *end));
-        let Some((mut from, mut end)) = before.filter(|(_, end)| *end > range.start) else { return 0 };
+        let overlapping = holes.range(..range.end).rev().take_while(|(_, end)| **end > range.start);
+        let overlapping: Vec<(u64, u64)> = overlapping.map(|(from, end)| (*from, *end)).collect();
         let mut filled = 0;
-        loop {
+        for (from, end) in overlapping {
             holes.remove(&from);
             if from < range.start {
                 holes.insert(from, range.start);
@@ -108,11 +108,8 @@ impl Holes {
                 holes.insert(range.end, end);
             }
             filled += end.min(range.end) - from.max(range.start);
-            match holes.range(range.start..range.end).next() {
-                Some((next, next_end)) => (from, end) = (*next, *next_end),
-                None => return filled,
-            }
         }
+        filled
     }
 }
 
