@@ -89,7 +89,8 @@ fn what_to_do(report: &Report) -> Option<&'static str> {
     let by_hand = report.damage.iter().any(|finding| !finding.by_start);
     if by_hand {
         return Some(
-            "what to do: the broker serves what is whole; put damaged files back from a copy, or stop the broker and run              `ringmail log repair`",
+            "what to do: the broker serves what is whole; put damaged files back from a copy, or stop the broker and run \
+             `ringmail log repair`",
         );
     }
     (!report.damage.is_empty()).then_some("what to do: nothing; the next start of the broker mends it")
