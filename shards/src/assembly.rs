@@ -66,18 +66,21 @@ pub(crate) fn find_time(pieces: &[Piece], limits: Limits, timestamp: i64) -> (Op
             return true;
         }
         let payload = &data[at + ENTRY_HEADER_BYTES..at + ENTRY_HEADER_BYTES + entry.payload_bytes as usize];
-        found = Some(first_record_from(entry, payload, timestamp).max(limits.from));
-        false
+        found = first_record(entry, payload, timestamp, limits.from);
+        found.is_none()
     });
     (found, walked.err())
 }
 
-fn first_record_from(entry: &EntryHeader, payload: &[u8], timestamp: i64) -> u64 {
+/// The first record of an entry, from offset `from` on, with this timestamp or a later one. What made the entry a candidate
+/// may stand before the log's start.
+fn first_record(entry: &EntryHeader, payload: &[u8], timestamp: i64, from: u64) -> Option<u64> {
     if entry.codec != PayloadCodec::Ringmail {
-        return entry.base_offset;
+        return Some(entry.base_offset.max(from));
     }
-    let within = Batch::parse(payload).ok().and_then(|batch| batch.first_at_or_after(timestamp));
-    entry.base_offset + within.unwrap_or(0)
+    let skipped = from.saturating_sub(entry.base_offset);
+    let within = Batch::parse(payload).ok()?.first_at_or_after(timestamp, skipped)?;
+    Some(entry.base_offset + within)
 }
 
 /// Gives the entries that are wanted to `each`, in order, until it returns `false`.

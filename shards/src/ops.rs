@@ -18,7 +18,7 @@ pub(crate) enum Purpose {
     /// Marks an emptied file as spare.
     MarkSpare(FileId),
     /// Removes a file that is not needed.
-    Remove,
+    Remove(FileId),
     /// Writes the sections of a segment's footer.
     Sections(u64),
     /// Writes the rest of a segment's footer.

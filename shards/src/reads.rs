@@ -144,7 +144,7 @@ impl Shard {
         if offset == state.high_watermark {
             return Answer::Now(Ok(ReadData { pieces: Vec::new(), bytes: 0, next_offset: offset, state }));
         }
-        if let Some(answer) = self.claim_ahead(log, offset, token) {
+        if let Some(answer) = self.claim_ahead(log, offset, max_bytes, token) {
             return answer;
         }
         let until = state.high_watermark;
@@ -439,9 +439,21 @@ impl Shard {
         }
     }
 
+    /// The error of a read whose offset was deleted while it was under way: that is not damage.
+    fn deleted_meanwhile(&self, read: &Read) -> Option<ReadError> {
+        self.readable(read.log, read.offset).err()
+    }
+
     fn deliver(&mut self, id: ReadId, read: &Read, result: Result<ReadData, ReadError>) {
+        let deleted = result.as_ref().err().and_then(|_| self.deleted_meanwhile(read));
+        let result = deleted.clone().map_or(result, Err);
         match read.want {
             Want::Batches(token) => self.events.push_back(Event::Read { token, result }),
+            Want::Time(timestamp, token) if deleted.is_some() => {
+                if let Answer::Now(result) = self.search_from(read.log, read.offset, timestamp, token) {
+                    self.events.push_back(Event::OffsetFound { token, result });
+                }
+            }
             Want::Time(_, token) => {
                 self.events.push_back(Event::OffsetFound { token, result: result.map(|d| d.next_offset) });
             }

@@ -32,6 +32,8 @@ const HOLES_REPORTED: usize = 100;
 
 #[derive(Debug, Clone, Copy)]
 enum Job {
+    /// What can be read need not be durable: the process may have died between a write and its sync.
+    Sync(usize),
     Head(usize),
     Tail(usize),
     Directory(usize),
@@ -46,6 +48,7 @@ enum Job {
 struct File {
     id: FileId,
     bytes: u64,
+    synced: bool,
     head: Option<Bytes>,
     tail: Option<Bytes>,
     first: FirstBlock,
@@ -115,7 +118,7 @@ impl Shard {
         for file in files {
             if file.bytes == 0 {
                 // Creating it was cut short: nothing was ever written.
-                self.ops.push(IoOp::Remove { file: file.file }, Purpose::Remove);
+                self.ops.push(IoOp::Remove { file: file.file }, Purpose::Remove(file.file));
                 continue;
             }
             if file.bytes < HEAD_BYTES as u64 {
@@ -127,6 +130,7 @@ impl Shard {
                 id: file.file,
                 // All that a shard writes is whole blocks.
                 bytes: file.bytes & !(BLOCK_BYTES as u64 - 1),
+                synced: false,
                 head: None,
                 tail: None,
                 first: FirstBlock::Blank,
@@ -154,12 +158,8 @@ impl Shard {
     pub(crate) fn recovery_read(&mut self, id: IoId, result: IoResult) {
         match result {
             Ok(IoDone::Data(data)) => self.recover(|r, shard| r.read_done(shard, id, data)),
-            Ok(IoDone::Ok) => self.recover(|r, shard| {
-                if let Some(Job::Spare(file, bytes)) = r.jobs.remove(&id) {
-                    Recovery::take_spare_file(shard, file, bytes, true);
-                }
-            }),
-            Err(error) => self.fence(format!("reading the log at start-up failed: {error}")),
+            Ok(IoDone::Ok) => self.recover(|r, shard| r.done(shard, id)),
+            Err(error) => self.fence(format!("the log could not be read at start-up: {error}")),
         }
     }
 
@@ -199,7 +199,18 @@ impl Recovery {
             }
             Some(Job::Search(k)) => self.search_read(shard, k, &data),
             Some(Job::Scan) => self.scan_read(shard, id, data),
-            Some(Job::Header | Job::Spare(..)) | None => {}
+            Some(Job::Sync(_) | Job::Header | Job::Spare(..)) | None => {}
+        }
+    }
+
+    fn done(&mut self, shard: &mut Shard, id: IoId) {
+        match self.jobs.remove(&id) {
+            Some(Job::Sync(k)) => {
+                self.files[k].synced = true;
+                self.ends_read(shard, k);
+            }
+            Some(Job::Spare(file, bytes)) => Self::take_spare_file(shard, file, bytes, true),
+            _ => {}
         }
     }
 

@@ -122,6 +122,8 @@ pub(crate) struct Spare {
 pub(crate) struct Segments {
     by_number: BTreeMap<u64, Segment>,
     pub spares: Vec<Spare>,
+    /// Segments that nothing needs, by the files that still hold them: a crash may bring them back.
+    pub leaving: BTreeMap<FileId, u64>,
     pub next_file: u64,
     pub next_number: u64,
 }
@@ -167,6 +169,12 @@ impl Segments {
     pub fn oldest_of_state(&self) -> Option<u64> {
         let sealed = self.iter().rev().filter(|s| s.state == SegmentState::Sealed);
         sealed.take(2).last().map(|s| s.number)
+    }
+
+    /// The number of the oldest segment that there is, or that may come back; the greatest of all numbers if there is none.
+    pub fn oldest(&self) -> u64 {
+        let oldest = self.by_number.keys().next().copied();
+        oldest.into_iter().chain(self.leaving.values().copied()).min().unwrap_or(u64::MAX)
     }
 
     /// A name that no file has or had since start-up.

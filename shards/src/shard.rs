@@ -41,7 +41,10 @@ pub struct Shard {
     pub(crate) ops: Ops,
     pub(crate) events: VecDeque<Event>,
     pub(crate) stats: ShardStats,
+    /// Milliseconds that have passed, for what is done after a while: it never goes back.
     pub(crate) now_ms: u64,
+    /// The wall clock, milliseconds since the Unix epoch, for the age of records: it jumps.
+    pub(crate) wall_ms: u64,
     pub(crate) closing: bool,
     /// Whether sealing or recycling may have become possible.
     pub(crate) work_due: bool,
@@ -67,6 +70,7 @@ impl Shard {
             events: VecDeque::new(),
             stats: ShardStats::default(),
             now_ms,
+            wall_ms: now_ms,
             closing: false,
             work_due: false,
             config,
@@ -86,18 +90,23 @@ impl Shard {
         self.logs.entry(log).or_insert_with(|| Log::new(config, 0, 0)).config = config;
     }
 
-    /// Deletes a log and all its records.
-    pub fn drop_log(&mut self, log: LogId) {
-        let Some(state) = self.logs.remove(&log) else { return };
+    /// Deletes a log and all its records. `false` if that could not be stored: then it has to be said again after the next
+    /// start.
+    pub fn drop_log(&mut self, log: LogId) -> bool {
+        if self.closing {
+            return false;
+        }
+        let Some(state) = self.logs.remove(&log) else { return true };
         for extent in &state.extents {
             self.forget_extent(extent.segment, extent.bytes);
         }
         self.dropped.insert(log, self.segments.next_number);
         let entry = control_entry(EntryKind::Dropped, log, state.end);
-        // If this cannot be stored now, the catalog will have the log deleted again after the next start.
-        if let Err(error) = self.place(&entry, &[], true) {
+        let placed = self.place(&entry, &[], true);
+        if let Err(error) = &placed {
             tracing::warn!(log, %error, "the deletion of a log is not stored yet");
         }
+        placed.is_ok()
     }
 
     /// All logs, those included that recovery found.
@@ -270,7 +279,7 @@ impl Shard {
             Purpose::CreateSpare(file) => self.spare_created(file, plain(result)),
             Purpose::FillSpare(file) => self.spare_filled(file, plain(result)),
             Purpose::MarkSpare(file) => self.spare_marked(file, plain(result)),
-            Purpose::Remove => self.file_removed(plain(result)),
+            Purpose::Remove(file) => self.file_removed(file, plain(result)),
             Purpose::Sections(segment) => self.sections_written(segment, plain(result)),
             Purpose::Footer(segment) => self.footer_written(segment, plain(result)),
             Purpose::Piece(file) | Purpose::Section(file) => {
@@ -289,7 +298,9 @@ impl Shard {
     /// Time passes; `now_ms` is milliseconds since the Unix epoch. To be called every 100 ms, and every
     /// [`ShardConfig::lazy_sync_ms`] while anything is pending.
     pub fn tick(&mut self, now_ms: u64) {
-        self.now_ms = now_ms;
+        // A clock that is set back must not have everything wait until it has caught up.
+        self.now_ms += now_ms.saturating_sub(self.wall_ms);
+        self.wall_ms = now_ms;
         if self.recovery.is_none() {
             self.work_due = true;
             self.upkeep_tick();

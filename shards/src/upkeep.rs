@@ -8,7 +8,7 @@ mod spares;
 use crate::api::AppendError;
 use crate::format::align_up;
 use crate::format::footer::{LogSnapshot, MAX_RUN_BYTES, ROW_BYTES, SNAPSHOT_BYTES, TRAILER_BYTES};
-use crate::io::BLOCK_BYTES;
+use crate::io::{BLOCK_BYTES, FileId};
 use crate::segments::{Segment, SegmentState, Spare};
 use crate::shard::Shard;
 
@@ -208,9 +208,18 @@ impl Shard {
     fn recycle(&mut self, number: u64) {
         let segment = self.segments.remove(number).expect("the caller found it");
         self.reads.forget_segment(number);
-        self.reuse_file(segment.file.expect("sealed segments have files"), segment.file_bytes, number);
+        let file = segment.file.expect("sealed segments have files");
+        self.segments.leaving.insert(file, number);
+        self.reuse_file(file, segment.file_bytes, number);
         self.stats.recycled_segments += 1;
-        let oldest = self.segments.iter().next().map_or(u64::MAX, |s| s.number);
+    }
+
+    /// What a file held comes back after no crash any more: deleted logs of which it had entries may be forgotten.
+    pub(crate) fn segment_is_gone(&mut self, file: FileId) {
+        if self.segments.leaving.remove(&file).is_none() {
+            return;
+        }
+        let oldest = self.segments.oldest();
         self.dropped.retain(|_, newest| *newest >= oldest);
     }
 }

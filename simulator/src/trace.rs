@@ -63,6 +63,14 @@ impl Trace {
         }
     }
 
+    /// Something for people alone, put into words only if somebody reads them.
+    pub fn remark(&mut self, at_us: u64, who: u32, what: &'static str, words: impl FnOnce() -> String) {
+        if self.show != Show::Nothing && self.begin_line() {
+            let line = format!("{} {}", self.head(at_us, who, what), words());
+            self.end_line(line);
+        }
+    }
+
     /// The hash of all that happened so far.
     pub fn hash(&self) -> u64 {
         mix(self.hash)

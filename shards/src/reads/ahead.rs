@@ -21,8 +21,15 @@ pub(super) struct Ahead {
 }
 
 impl Shard {
-    /// Answers a read from what was read ahead, if it was.
-    pub(super) fn claim_ahead(&mut self, log: LogId, offset: u64, token: Token) -> Option<Answer<ReadData>> {
+    /// Answers a read of up to `max_bytes` from what was read ahead, if it was, and is no more than that.
+    pub(super) fn claim_ahead(
+        &mut self,
+        log: LogId,
+        offset: u64,
+        max_bytes: usize,
+        token: Token,
+    ) -> Option<Answer<ReadData>> {
+        self.reads.ahead.get(&(log, offset)).filter(|ahead| ahead.max_bytes <= max_bytes)?;
         let ahead = self.reads.ahead.remove(&(log, offset))?;
         self.reads.ahead_bytes -= ahead.bytes.min(self.reads.ahead_bytes);
         if let Some(result) = ahead.result {

@@ -26,6 +26,8 @@ impl Recovery {
             self.opening += 1;
             let (file, bytes) = (self.files[k].id, self.files[k].bytes);
             let tail = TAIL_BYTES.min(bytes);
+            let io = shard.ops.push(IoOp::Sync { file }, Purpose::Recover);
+            self.jobs.insert(io, Job::Sync(k));
             self.read(shard, Job::Head(k), file, 0, HEAD_BYTES);
             self.read(shard, Job::Tail(k), file, bytes - tail, tail as usize);
         }
@@ -49,7 +51,7 @@ impl Recovery {
     /// Both ends of a file are there: what does it hold?
     pub(super) fn ends_read(&mut self, shard: &mut Shard, k: usize) {
         let file = &mut self.files[k];
-        let (Some(head), Some(tail)) = (&file.head, &file.tail) else { return };
+        let (Some(head), Some(tail), true) = (&file.head, &file.tail, file.synced) else { return };
         let ends = Ends::read(head, tail, file.bytes, Some(shard.config.shard));
         match ends.first {
             FirstBlock::Segment(header) if header.shard != shard.config.shard => {
@@ -136,7 +138,7 @@ impl Recovery {
             shard.segments.spares.push(Spare { file, written, busy: false });
         } else {
             // It holds nothing, and segments have another size now.
-            shard.ops.push(IoOp::Remove { file }, Purpose::Remove);
+            shard.ops.push(IoOp::Remove { file }, Purpose::Remove(file));
         }
     }
 

@@ -6,7 +6,7 @@ use crate::shard::Shard;
 
 impl Shard {
     pub(super) fn retain(&mut self) {
-        let now = self.now_ms;
+        let now = self.wall_ms;
         let due: Vec<(LogId, u64)> =
             self.logs.iter().filter_map(|(&log, state)| Some((log, retained_from(state, now)?))).collect();
         for (log, start) in due {

@@ -16,8 +16,10 @@ impl Shard {
             .segments
             .iter()
             .filter(|s| s.state == SegmentState::Closed && s.last_frame <= durable && s.file.is_some())
-            // What was deleted of it is left out: the entry that deleted it must be durable first.
-            .filter(|s| s.empty_after <= durable && s.seal_at_ms <= self.now_ms)
+            // What was deleted of it is left out: the entry that deleted it must be durable first, unless there was no room for
+            // it and there never will be.
+            .filter(|s| s.empty_after <= durable || (self.closing && self.commit.is_idle()))
+            .filter(|s| s.seal_at_ms <= self.now_ms)
             .map(|s| s.number)
             .collect();
         for number in due {

@@ -40,7 +40,7 @@ impl Shard {
                 tracing::warn!(%error, "no further segment could be created");
                 self.note_full();
                 // What was allocated of it goes again.
-                self.ops.push(IoOp::Remove { file }, Purpose::Remove);
+                self.ops.push(IoOp::Remove { file }, Purpose::Remove(file));
             }
         }
     }
@@ -101,7 +101,10 @@ impl Shard {
 
     pub(crate) fn spare_marked(&mut self, file: FileId, result: Result<(), IoError>) {
         match result {
-            Ok(()) => self.add_spare(Spare { file, written: self.config.segment_bytes, busy: false }),
+            Ok(()) => {
+                self.segment_is_gone(file);
+                self.add_spare(Spare { file, written: self.config.segment_bytes, busy: false });
+            }
             // The file still looks like the segment it was; using it again could not be told from that.
             Err(error) => {
                 tracing::error!(%error, ?file, "an emptied segment could not be marked; it is left alone")
@@ -109,9 +112,10 @@ impl Shard {
         }
     }
 
-    pub(crate) fn file_removed(&mut self, result: Result<(), IoError>) {
-        if let Err(error) = result {
-            tracing::warn!(%error, "a file that is not needed could not be removed");
+    pub(crate) fn file_removed(&mut self, file: FileId, result: Result<(), IoError>) {
+        match result {
+            Ok(()) => self.segment_is_gone(file),
+            Err(error) => tracing::warn!(%error, "a file that is not needed could not be removed"),
         }
     }
 
@@ -123,7 +127,7 @@ impl Shard {
             return;
         }
         if let Some(spare) = self.segments.spares.pop_if(|s| !s.busy) {
-            self.ops.push(IoOp::Remove { file: spare.file }, Purpose::Remove);
+            self.ops.push(IoOp::Remove { file: spare.file }, Purpose::Remove(spare.file));
         }
     }
 
@@ -132,7 +136,7 @@ impl Shard {
         if bytes == self.config.segment_bytes {
             self.mark_spare(file, held);
         } else {
-            self.ops.push(IoOp::Remove { file }, Purpose::Remove);
+            self.ops.push(IoOp::Remove { file }, Purpose::Remove(file));
         }
     }
 }

@@ -5,6 +5,8 @@ use super::member::{End, Stage};
 use super::world::{Event, World};
 use crate::check::{Check, ensure, violated};
 use crate::disk::Faults;
+use ringmail_shards::format::ends::Ends;
+use ringmail_shards::io::ExistingFile;
 use ringmail_shards::shard::Shard;
 
 /// Milliseconds by which a clock jumps at most.
@@ -202,6 +204,12 @@ impl World<'_> {
         member.stage = Stage::Recovering;
         let (boot, words) = (member.boot, format!("{} files; {:?}", files.len(), member.config));
         self.trace.note(self.schedule.now_us(), shard as u32, "start", &words);
+        for ExistingFile { file, bytes } in files {
+            let contents = self.members[shard].disk.contents(file).unwrap_or_default();
+            self.trace.remark(self.schedule.now_us(), shard as u32, "file", || {
+                format!("{:x}, {bytes} bytes: {:?}", file.0, Ends::read(contents, contents, bytes, None))
+            });
+        }
         self.plan_turn(shard);
         self.schedule.after(0, Event::Tick { shard, boot });
     }

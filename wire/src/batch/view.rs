@@ -221,11 +221,13 @@ impl<'a> Batch<'a> {
         self.header.heap_raw_length.to_native() as usize
     }
 
-    /// The number, from 0, of the first record with this timestamp or a later one.
-    pub fn first_at_or_after(&self, timestamp: i64) -> Option<u64> {
+    /// The number, from 0, of the first record from number `from` on with this timestamp or a later one. Records of a
+    /// batch need not be in the order of their timestamps.
+    pub fn first_at_or_after(&self, timestamp: i64, from: u64) -> Option<u64> {
         let base = self.header.base_timestamp.to_native();
         let later = |s: &Slot| base.saturating_add(s.timestamp_delta.to_native().into()) >= timestamp;
-        self.slots().iter().position(later).map(|k| k as u64)
+        let mut numbered = (0_u64..).zip(self.slots()).skip_while(|(k, _)| *k < from);
+        numbered.find(|(_, slot)| later(slot)).map(|(k, _)| k)
     }
 
     /// All bytes of the batch.
