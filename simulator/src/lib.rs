@@ -11,6 +11,7 @@ pub mod check;
 pub mod disk;
 pub mod engine;
 pub mod figures;
+pub mod node;
 pub mod rng;
 pub mod run;
 pub mod schedule;

@@ -18,16 +18,19 @@ const PROGRESS: Duration = Duration::from_secs(5);
 pub enum World {
     /// The engine: `ringmail-shards`, several of it.
     Engine,
+    /// The node: shards with their connections, catalog and mesh, on the engine.
+    Node,
 }
 
 impl World {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Engine];
+    pub const ALL: &[Self] = &[Self::Engine, Self::Node];
 
     /// As the command line calls it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Engine => "engine",
+            Self::Node => "node",
         }
     }
 
@@ -35,6 +38,7 @@ impl World {
     fn run(self, seed: u64, operations: u64, trace: &mut Trace) -> Figures {
         match self {
             Self::Engine => crate::engine::run(seed, operations, trace),
+            Self::Node => crate::node::run(seed, operations, trace),
         }
     }
 }

@@ -253,7 +253,9 @@ impl Sessions {
             let (offset, rest) = fetch.parts[part].rest();
             let size = rest.min(left).min(limit);
             let caller = Caller::Native(Waiter::FetchRead { fetch: key, part: part as u32 });
-            match logs.read(log, offset, size, fetch.may_wait, caller) {
+            // What goes on behind what was found is asked of the owner: what else is known here may be older than that.
+            let waiting = fetch.may_wait && fetch.parts[part].result.is_none();
+            match logs.read(log, offset, size, waiting, caller) {
                 Answer::Now(result) => fetch.take(part, result),
                 Answer::Later => {
                     fetch.outstanding += 1;

@@ -27,7 +27,9 @@ impl Logs {
         let shard = self.shard;
         let dropping = self.catalog.dropping().filter(|(_, owner)| *owner == shard);
         self.dropping = dropping.map(|(log, _)| log).collect();
-        self.dropping.iter().for_each(|log| self.engine.drop_log(*log));
+        for log in &self.dropping {
+            self.drops_uncertain |= !self.engine.drop_log(*log);
+        }
         self.warn_of_strangers(own.into_iter().map(|(log, _)| log).collect());
     }
 
@@ -80,7 +82,7 @@ impl Logs {
     fn drop_logs(&mut self, partitions: &[Partition]) {
         for Partition { log, shard } in partitions {
             if *shard == self.shard {
-                self.engine.drop_log(*log);
+                self.drops_uncertain |= !self.engine.drop_log(*log);
                 self.dropping.push(*log);
             }
             // Whoever waits for the log finds out that it is gone.

@@ -103,7 +103,7 @@ pub struct Logs {
     dropping: Vec<LogId>,
     /// Whether the disk is full: then waiting for room is in vain, and the engine is to say so.
     full: bool,
-    /// Whether a deletion may not have been stored: the engine had no room, or takes no more writes.
+    /// Whether a deletion may not have been stored: the engine had no room, takes no more writes, or is closing.
     drops_uncertain: bool,
     /// The wall clock at the last tick.
     wall_ms: u64,
