@@ -72,6 +72,15 @@ soak-power: N ?= 500
 soak-power: setup ## Cuts the power of the broker's disk under load; N=500 times, SEED=; needs root
 	LOOPS=$(N) SEED=$(SEED) cargo test --quiet --release --package ringmail --test power
 
+.PHONY: soak-churn
+soak-churn: MINUTES ?= 5
+soak-churn: setup ## Has clients and topics come and go, and holds memory and descriptors level; MINUTES=5
+	MINUTES=$(MINUTES) cargo test --quiet --release --package ringmail --test peers -- --ignored --nocapture soak_churn
+
+.PHONY: models
+models: setup ## Explores what threads share in all orders of their steps
+	cargo test --package ringmail-models
+
 .PHONY: doctor
 doctor: setup ## Says what on this machine is good for the broker, what is not, and what to do
 	cargo build --release --package ringmail

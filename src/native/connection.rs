@@ -60,9 +60,10 @@ pub(super) struct Connection {
     pub(super) stall: Option<Stall>,
     /// Whether the client has said that it sends no more.
     pub(super) finished: bool,
-    /// When the last whole request came; milliseconds of the monotonic clock.
+    /// When the last whole request came, or the last answer was given that the client waited for; milliseconds of the
+    /// monotonic clock.
     pub(super) heard_ms: u64,
-    /// When the client last took some output.
+    /// When the client last took some output, or was given some that it could take.
     pub(super) sent_ms: u64,
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
@@ -104,10 +105,10 @@ impl Connection {
         self.output.len() + self.sending
     }
 
-    /// Whether more may be read for the client: it takes what it is sent.
+    /// Whether more may be read for the client: it takes what it is sent. If memory is `short`, one thing at a time.
     #[inline]
-    pub(super) fn takes_more(&self) -> bool {
-        self.unsent() + self.reading < OUTPUT_LIMIT
+    pub(super) fn takes_more(&self, short: bool) -> bool {
+        self.unsent() + self.reading < if short { 1 } else { OUTPUT_LIMIT }
     }
 
     pub(super) fn is_ending(&self) -> bool {

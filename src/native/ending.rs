@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 
 use ringmail_wire::protocol::ErrorCode;
 
-use super::connection::{Connection, Phase};
+use super::connection::{Connection, Phase, Stall};
 use super::error::Fault;
 use super::output::put_fault;
-use super::sessions::Sessions;
+use super::sessions::{OWED_LIMIT, Sessions};
 use crate::node::logs::Logs;
 use crate::node::slab::Key;
 
@@ -16,6 +16,9 @@ const LINGER_MS: u64 = 2_000;
 
 /// How long the answers to a client that sends no more may take, in milliseconds.
 const LAST_ANSWERS_MS: u64 = 30_000;
+
+/// A client that takes nothing for this long is cut off if the memory of its answers is wanted, in milliseconds.
+const TAKING_MS: u64 = 3_000;
 
 /// How often connections are looked at for timeouts, in milliseconds.
 const INSPECTION_MS: u64 = 500;
@@ -43,6 +46,34 @@ impl Sessions {
             connection.dirty = true;
             self.dirty.push(key);
         }
+    }
+
+    /// Gives a connection up because others want the memory of what it has sent; `false` if it waits for the broker, and is to
+    /// be kept.
+    pub fn give_up(&mut self, key: Key) -> bool {
+        let Some(connection) = self.connections.get(key) else { return true };
+        let peer = &connection.peer;
+        match connection.stall {
+            _ if connection.is_ending() => {}
+            None => {
+                tracing::info!(
+                    peer,
+                    "memory is short: a connection is closed whose request does not come whole"
+                );
+                let words = "the rest of the request is too slow in coming while the broker's memory for requests is used up: \
+                             send requests whole, or raise limits.in_flight_per_shard; the connection is closed";
+                self.end_with(key, 0, 0, &Fault::new(ErrorCode::Overloaded, words));
+            }
+            Some(Stall::Own) if connection.unsent() > 0 => {
+                tracing::info!(
+                    peer,
+                    "memory is short: a connection is cut off whose client does not take its answers"
+                );
+                self.cut(key);
+            }
+            Some(_) => return false,
+        }
+        true
     }
 
     /// The client sends no more. What it is owed is still sent.
@@ -74,6 +105,7 @@ impl Sessions {
         if let Some(mut connection) = self.connections.remove(key) {
             tracing::debug!(shard = self.settings.shard, peer = connection.peer, "disconnected");
             self.unsent -= connection.unsent();
+            self.reading -= connection.reading;
             // It may be waiting for room, which nobody tells it of any more.
             connection.wake_reader();
         }
@@ -88,9 +120,13 @@ impl Sessions {
             self.fetch_timed_out(key, deadline_ms, logs);
         }
         self.forget_old_deadlines();
+        self.wake_for_memory();
         if self.now_ms >= self.inspected_ms + INSPECTION_MS {
             self.inspected_ms = self.now_ms;
             self.inspect();
+            if self.is_short() {
+                self.cut_off_idle_takers();
+            }
         }
     }
 
@@ -122,6 +158,38 @@ impl Sessions {
                 }
             };
             self.end_with(key, 0, 0, &Fault::new(ErrorCode::IdleTimeout, words));
+        }
+    }
+
+    /// Cuts off clients that have taken nothing for a while, those first that have for longest, until there is enough memory
+    /// for the others. They cannot be told: they do not read.
+    fn cut_off_idle_takers(&mut self) {
+        let now_ms = self.now_ms;
+        let takes_nothing = |connection: &Connection| {
+            connection.phase != Phase::Cut
+                && connection.unsent() > 0
+                && now_ms >= connection.sent_ms + TAKING_MS
+        };
+        let idle = self.connections.iter().filter(|(_, connection)| takes_nothing(connection));
+        let mut idle: Vec<_> =
+            idle.map(|(key, connection)| (connection.sent_ms, connection.unsent(), key)).collect();
+        idle.sort_unstable();
+        let mut owed = self.unsent + self.reading;
+        let (mut cut, mut bytes) = (0, 0);
+        for (_, unsent, key) in idle {
+            if owed < OWED_LIMIT / 4 * 3 {
+                break;
+            }
+            self.cut(key);
+            (owed, cut, bytes) = (owed - unsent, cut + 1, bytes + unsent);
+        }
+        if cut > 0 {
+            tracing::warn!(
+                shard = self.settings.shard,
+                connections = cut,
+                bytes,
+                "cut off clients that do not take their answers"
+            );
         }
     }
 

@@ -24,6 +24,12 @@ use crate::node::slab::Key;
 /// Fetches of one connection that may be under way; one more is refused.
 const FETCHES_PER_CONNECTION: usize = 1_024;
 
+/// Bytes that a fetch takes beside its partitions.
+const FETCH_BYTES: usize = 256;
+
+/// Bytes of fetches on one shard past which each connection may have the same share of so many.
+const FETCHING_LIMIT: usize = 64 << 20;
+
 /// Deadlines that are kept though nothing is due at them any more.
 const OLD_DEADLINES: usize = 1_024;
 
@@ -54,6 +60,8 @@ pub(super) struct Fetch {
     parts: Vec<Part>,
     min_bytes: usize,
     max_bytes: usize,
+    /// Bytes that it may gather this time: fewer than `max_bytes` if memory is short.
+    allowed: usize,
     deadline_ms: u64,
     /// Whether it may wait at all.
     may_wait: bool,
@@ -122,7 +130,7 @@ impl Fetch {
     fn next_part(&mut self) -> Option<usize> {
         let set_aside = self.bytes + self.reserved;
         if self.next < self.parts.len() {
-            let may_read = set_aside < self.max_bytes || (self.bytes == 0 && self.outstanding == 0);
+            let may_read = set_aside < self.allowed || (self.bytes == 0 && self.outstanding == 0);
             self.next += usize::from(may_read);
             return may_read.then(|| self.next - 1);
         }
@@ -134,13 +142,13 @@ impl Fetch {
     fn is_enough(&self, now_ms: u64) -> bool {
         let used_up = self.next < self.parts.len();
         let waits_on = self.may_wait && now_ms < self.deadline_ms;
-        self.bytes >= self.min_bytes || self.failed || self.full || used_up || !waits_on
+        self.bytes >= self.min_bytes.min(self.allowed) || self.failed || self.full || used_up || !waits_on
     }
 
     fn take(&mut self, part: usize, result: Result<ReadData, ReadError>) {
         let part = &mut self.parts[part];
         match (&mut part.result, result) {
-            (Some(Ok(data)), Ok(more)) if self.bytes + more.bytes <= self.max_bytes => {
+            (Some(Ok(data)), Ok(more)) if self.bytes + more.bytes <= self.allowed => {
                 self.bytes += more.bytes;
                 data.bytes += more.bytes;
                 data.next_offset = more.next_offset;
@@ -164,7 +172,8 @@ impl Fetch {
     }
 
     /// Begins anew.
-    fn reset(&mut self, last: bool) {
+    fn reset(&mut self, last: bool, allowed: usize) {
+        self.allowed = allowed;
         self.stage = Stage::Gathering { last };
         (self.next, self.outstanding, self.reserved, self.bytes) = (0, 0, 0, 0);
         (self.failed, self.full) = (false, false);
@@ -196,16 +205,25 @@ impl Sessions {
             );
             return Err(Fault::new(ErrorCode::Overloaded, words));
         }
+        let own = connection.in_flight;
+        if self.is_over_share(own, self.fetching, FETCHING_LIMIT) {
+            let words = "the shard holds as many fetches that wait as it may, and this connection its share of them: wait for \
+                         one of them";
+            return Err(Fault::new(ErrorCode::Overloaded, words));
+        }
         let mut reply = request.reply();
         reply.weigh(fetch.partitions.len());
+        // A client that is gone is to be found out.
+        let wait_ms = u64::from(fetch.max_wait_ms).min(self.settings.idle_timeout_ms);
         let max_bytes = (fetch.max_bytes as usize).min(self.settings.fetch_response);
         let key = self.fetches.insert(Fetch {
             reply,
             parts: fetch.partitions.iter().map(Part::new).collect(),
             min_bytes: (fetch.min_bytes as usize).min(max_bytes),
             max_bytes,
+            allowed: max_bytes,
             // The clock's milliseconds are whole: one more, or the wait could end too early.
-            deadline_ms: self.now_ms + u64::from(fetch.max_wait_ms) + 1,
+            deadline_ms: self.now_ms + wait_ms + 1,
             may_wait: fetch.max_wait_ms > 0 && !self.draining,
             stage: Stage::Blocked { last: false },
             next: 0,
@@ -216,7 +234,10 @@ impl Sessions {
             full: false,
             scheduled: false,
         });
-        connection.fetches.push(key);
+        self.fetching += reply.bytes as usize + FETCH_BYTES;
+        if let Some(connection) = self.connections.get_mut(request.connection) {
+            connection.fetches.push(key);
+        }
         self.begin(&reply);
         self.start_gathering(key, false, logs);
         Ok(())
@@ -224,15 +245,20 @@ impl Sessions {
 
     /// Begins to gather, or puts that off until the connection has taken some output.
     fn start_gathering(&mut self, key: Key, last: bool, logs: &mut Logs) {
+        let short = self.is_short();
         let Some(fetch) = self.fetches.get_mut(key) else { return };
         let Some(connection) = self.connections.get_mut(fetch.reply.connection) else { return };
-        if !connection.takes_more() {
+        if !connection.takes_more(short) {
             fetch.stage = Stage::Blocked { last };
             connection.blocked.push(Blocked::Fetch(key));
             return;
         }
-        connection.reading += fetch.max_bytes;
-        fetch.reset(last);
+        let (connection, max_bytes) = (fetch.reply.connection, fetch.max_bytes);
+        let allowed = self.read_size(max_bytes);
+        if let Some(fetch) = self.fetches.get_mut(key) {
+            fetch.reset(last, allowed);
+        }
+        self.begin_reading(connection, allowed);
         self.gather(key, logs);
     }
 
@@ -244,14 +270,13 @@ impl Sessions {
     }
 
     fn gather(&mut self, key: Key, logs: &mut Logs) {
-        let limit = self.read_size(usize::MAX);
         let now_ms = self.now_ms;
         let Some(fetch) = self.fetches.get_mut(key) else { return };
         while let Some(part) = fetch.next_part() {
-            let left = fetch.max_bytes.saturating_sub(fetch.bytes + fetch.reserved);
+            let left = fetch.allowed.saturating_sub(fetch.bytes + fetch.reserved);
             let log = fetch.parts[part].log;
             let (offset, rest) = fetch.parts[part].rest();
-            let size = rest.min(left).min(limit);
+            let size = rest.min(left);
             let caller = Caller::Native(Waiter::FetchRead { fetch: key, part: part as u32 });
             // What goes on behind what was found is asked of the owner: what else is known here may be older than that.
             let waiting = fetch.may_wait && fetch.parts[part].result.is_none();
@@ -267,10 +292,10 @@ impl Sessions {
         if fetch.outstanding > 0 {
             return;
         }
-        if let Some(connection) = self.connections.get_mut(fetch.reply.connection) {
-            connection.reading -= fetch.max_bytes;
-        }
-        if fetch.stage == (Stage::Gathering { last: true }) || fetch.is_enough(now_ms) {
+        let is_enough = fetch.stage == (Stage::Gathering { last: true }) || fetch.is_enough(now_ms);
+        let (connection, allowed) = (fetch.reply.connection, fetch.allowed);
+        self.end_reading(connection, allowed);
+        if is_enough {
             self.answer_fetch(key);
         } else {
             self.wait_for_more(key, logs);
@@ -404,7 +429,9 @@ impl Sessions {
         let Some(connection) = self.connections.get_mut(connection) else { return };
         for key in std::mem::take(&mut connection.fetches) {
             self.unwatch(key, logs);
-            self.fetches.remove(key);
+            if let Some(fetch) = self.fetches.remove(key) {
+                self.fetching -= fetch.reply.bytes as usize + FETCH_BYTES;
+            }
         }
     }
 
@@ -412,6 +439,7 @@ impl Sessions {
         let Some(mut fetch) = self.fetches.remove(key) else { return };
         fetch.trim();
         let reply = fetch.reply;
+        self.fetching -= reply.bytes as usize + FETCH_BYTES;
         if let Some(connection) = self.connections.get_mut(reply.connection) {
             connection.fetches.retain(|other| *other != key);
         }

@@ -6,6 +6,7 @@
 //! connection, and its writer is woken once a turn.
 
 mod connection;
+pub mod count;
 mod ending;
 mod error;
 mod fetch;
@@ -13,6 +14,7 @@ mod handshake;
 mod metadata;
 mod offsets;
 mod output;
+mod peak;
 mod produce;
 mod receive;
 mod requests;

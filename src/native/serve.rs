@@ -3,20 +3,22 @@
 
 use std::cell::Cell;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_lite::future;
 use ringmail_wire::protocol::{Api, ErrorCode};
 
+use super::count::{ConnectionCount, Place};
 use super::error::Fault;
 use super::output::{Output, put_fault};
+use super::peak::Peak;
 use super::tasks::{Buffers, Incoming, Outgoing, read, write};
 use crate::node::host::Host;
 use crate::node::shard::Shared;
+use crate::runtime::memory;
 use crate::runtime::net::{Listener, Stream, StreamReader, StreamWriter};
 use crate::runtime::task::{Notify, spawn};
 use crate::runtime::timer::{sleep, timeout};
@@ -24,42 +26,17 @@ use crate::runtime::timer::{sleep, timeout};
 /// How long a client that is turned away is given to read why.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
-/// Clients being turned away at once on one shard; further ones are not told why.
+/// Clients being turned away at once on one shard; from further ones a system that is not Linux may lose the answer.
 const REFUSALS: usize = 64;
+
+/// How often refusals are logged.
+const REFUSALS_LOGGED_EVERY: Duration = Duration::from_secs(1);
+
+/// The end of this many connections leaves memory behind that is worth giving back.
+const MANY_CONNECTIONS: usize = 500;
 
 /// How long to leave a listener alone that has failed.
 const LISTENER_PAUSE: Duration = Duration::from_secs(1);
-
-/// Connections to the whole broker. The one number that shards share: it changes when a connection comes or goes, not with
-/// requests.
-#[derive(Debug, Clone)]
-pub struct ConnectionCount {
-    count: Arc<AtomicUsize>,
-    limit: usize,
-}
-
-impl ConnectionCount {
-    /// None yet, and at most `limit`.
-    pub fn new(limit: usize) -> Self {
-        Self { count: Arc::default(), limit }
-    }
-
-    /// A place for one more, until it is dropped.
-    fn take(&self) -> Option<Place> {
-        let place = Place(Arc::clone(&self.count));
-        (self.count.fetch_add(1, Ordering::Relaxed) < self.limit).then_some(place)
-    }
-}
-
-/// One connection of the [`ConnectionCount`].
-#[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// What the tasks of a shard share, beside the shard.
 #[derive(Clone)]
@@ -67,14 +44,58 @@ pub struct Listening {
     shard: Shared<Host>,
     buffers: Rc<Buffers>,
     count: ConnectionCount,
-    refusals: Rc<Cell<usize>>,
+    refusals: Rc<Refusals>,
+    crowd: Rc<Crowd>,
+}
+
+/// How many connections there are on this shard, and were.
+struct Crowd {
+    now: Cell<usize>,
+    peak: Peak,
+}
+
+impl Crowd {
+    fn enter(&self) {
+        self.now.set(self.now.get() + 1);
+        self.peak.note(self.now.get());
+    }
+
+    /// Whether so many have left by now that their memory is to be given back to the system.
+    fn leave(&self) -> bool {
+        self.now.set(self.now.get() - 1);
+        self.peak.has_shrunk(self.now.get())
+    }
+}
+
+/// Connections that are turned away.
+#[derive(Default)]
+struct Refusals {
+    /// Those that are still open.
+    lingering: Cell<usize>,
+    /// Those that were not logged yet, and when others were.
+    unlogged: Cell<u64>,
+    logged: Cell<Option<Instant>>,
+}
+
+impl Refusals {
+    /// Logs a refusal, with others at most once in a while.
+    fn note(&self, peer: SocketAddr, limit: usize) {
+        let connections = self.unlogged.get() + 1;
+        let recently = self.logged.get().is_some_and(|logged| logged.elapsed() < REFUSALS_LOGGED_EVERY);
+        self.unlogged.set(if recently { connections } else { 0 });
+        if !recently {
+            self.logged.set(Some(Instant::now()));
+            tracing::warn!(connections, %peer, limit, "connections were refused: there are too many");
+        }
+    }
 }
 
 impl Listening {
     /// Connections are taken on by `shard`, which may hold `receive_memory` bytes of requests that have not come whole.
     pub fn new(shard: Shared<Host>, count: ConnectionCount, receive_memory: usize) -> Self {
         let buffers = Rc::new(Buffers::new(receive_memory));
-        Self { shard, buffers, count, refusals: Rc::default() }
+        let crowd = Crowd { now: Cell::new(0), peak: Peak::new(MANY_CONNECTIONS) };
+        Self { shard, buffers, count, refusals: Rc::default(), crowd: Rc::new(crowd) }
     }
 
     /// Accepts connections until the shard stops serving.
@@ -97,43 +118,45 @@ impl Listening {
 
     /// Tells a client that there are too many connections.
     fn refuse(&self, stream: Stream) {
-        let peer = stream.peer();
-        tracing::warn!(%peer, limit = self.count.limit, "a connection was refused: there are too many");
-        if self.refusals.get() >= REFUSALS {
+        let limit = self.count.limit();
+        self.refusals.note(stream.peer(), limit);
+        let words = format!(
+            "the broker has {limit} connections, as many as it may: close some, or raise limits.connections"
+        );
+        let mut output = Output::default();
+        put_fault(&mut output, Api::Handshake as u8, 0, &Fault::new(ErrorCode::TooManyConnections, words));
+        let (mut reader, mut writer) = stream.split();
+        // A new connection takes this at once; if not, its client is gone.
+        let told = writer.send_at_once(output.copied()).and_then(|_| writer.finish());
+        if told.is_err() || self.refusals.lingering.get() >= REFUSALS {
             return;
         }
-        self.refusals.set(self.refusals.get() + 1);
+        self.refusals.lingering.set(self.refusals.lingering.get() + 1);
         let refusals = Rc::clone(&self.refusals);
-        let words = format!(
-            "the broker has {} connections, as many as it may: close some, or raise limits.connections",
-            self.count.limit
-        );
         spawn(async move {
-            let told = async {
-                let mut output = Output::default();
-                let fault = Fault::new(ErrorCode::TooManyConnections, words);
-                put_fault(&mut output, Api::Handshake as u8, 0, &fault);
-                let (mut reader, mut writer) = stream.split();
-                writer.send_all(output.copied()).await?;
-                writer.finish()?;
-                // Closing while its request is unread would take the answer away from it.
-                let mut discarded = [0; 4096];
-                while reader.recv(&mut discarded).await? > 0 {}
-                io::Result::Ok(())
+            // Closing while its request is unread would take the answer away from it.
+            let read = async {
+                let mut discarded = [0; 1024];
+                while matches!(reader.recv(&mut discarded).await, Ok(1..)) {}
             };
             // However it ends, the client is gone then.
-            let _ = timeout(REFUSAL_TIME, told).await;
-            refusals.set(refusals.get() - 1);
+            let _ = timeout(REFUSAL_TIME, read).await;
+            refusals.lingering.set(refusals.lingering.get() - 1);
         });
     }
 
     async fn serve(self, stream: Stream, place: Place) {
         let connection = self.shard.borrow_mut().sessions().open(stream.peer().to_string());
         let (reader, writer) = stream.split();
-        let reading = spawn(read(self.shard.clone(), self.buffers, connection, reader));
-        write(self.shard, connection, writer).await;
+        let reading = spawn(read(self.shard.clone(), Rc::clone(&self.buffers), connection, reader));
+        self.crowd.enter();
+        write(Rc::clone(&self.shard), connection, writer).await;
         reading.await;
         drop(place);
+        // All of them are to be asked.
+        if self.crowd.leave() | self.buffers.has_shrunk() | self.shard.borrow_mut().sessions().has_shrunk() {
+            memory::trim_soon();
+        }
     }
 }
 
@@ -155,6 +178,14 @@ impl Incoming for StreamReader {
         self.recv_into(buffer).await
     }
 
+    fn recv_at_once(&mut self, buffer: &mut BytesMut) -> io::Result<Option<usize>> {
+        self.recv_at_once(buffer)
+    }
+
+    fn is_broken(&self) -> bool {
+        self.is_broken()
+    }
+
     async fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.recv(buffer).await
     }
@@ -167,6 +198,10 @@ impl Outgoing for StreamWriter {
 
     async fn send_pieces(&mut self, pieces: &[Bytes]) -> io::Result<()> {
         self.send_pieces(pieces).await
+    }
+
+    fn on_progress(&mut self, progressed: Rc<dyn Fn()>) {
+        self.on_progress(progressed);
     }
 
     fn finish(&mut self) -> io::Result<()> {

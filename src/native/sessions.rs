@@ -14,6 +14,8 @@ use super::error::Fault;
 use super::fetch::Fetch;
 use super::offsets::Listing;
 use super::output::{Output, put_fault};
+use super::peak::Peak;
+use super::receive::MUCH_BYTES;
 use super::requests::{Handled, Request};
 use super::subscribe::Subscription;
 use super::topics::Description;
@@ -24,8 +26,9 @@ use crate::node::slab::{Key, Slab};
 /// Emptied buffers that are kept for the next connection that is sent something.
 const SPARE_OUTPUTS: usize = 64;
 
-/// Bytes that all connections together have not taken, past which reads are small.
-const UNSENT_LIMIT: usize = 256 << 20;
+/// Bytes that all connections of a shard together may be owed: read for them, and not taken. Past it, reads are small, each
+/// connection gets one at a time, and clients that take nothing are cut off.
+pub(super) const OWED_LIMIT: usize = 256 << 20;
 
 /// Bytes of a small read.
 const SMALL_READ: usize = 64 << 10;
@@ -117,8 +120,16 @@ pub struct Sessions {
     /// By shard, connections whose next request adds to that shard, and how much.
     stalled: Vec<VecDeque<(Key, usize)>>,
     spare_outputs: Vec<Output>,
+    /// Connections whose readers wait for memory.
+    wanting_memory: Vec<Key>,
     /// Bytes that all connections together have not taken.
     pub(super) unsent: usize,
+    /// Of those and the following.
+    pub(super) owed_peak: Peak,
+    /// Bytes that are being read for all connections together.
+    pub(super) reading: usize,
+    /// Bytes that all fetches together count for.
+    pub(super) fetching: usize,
     /// Batches that were refused without telling their producers, who want no acknowledgement.
     pub(super) refused_silently: u64,
     /// Whether the broker is going down.
@@ -143,7 +154,11 @@ impl Sessions {
             dirty: Vec::new(),
             resumable: Vec::new(),
             spare_outputs: Vec::new(),
+            wanting_memory: Vec::new(),
             unsent: 0,
+            owed_peak: Peak::new(MUCH_BYTES),
+            reading: 0,
+            fetching: 0,
             refused_silently: 0,
             draining: false,
             now_ms: 0,
@@ -187,6 +202,7 @@ impl Sessions {
     pub fn receive(&mut self, key: Key, bytes: &[u8], logs: &mut Logs) -> Received {
         let mut consumed = 0;
         let next = loop {
+            let short = self.is_short();
             let Some(connection) = self.connections.get_mut(key) else { break Next::Discard };
             if connection.is_ending() {
                 break Next::Discard;
@@ -208,7 +224,7 @@ impl Sessions {
             let Some(body) = rest.get(ringmail_wire::protocol::FRAME_HEADER_BYTES..frame) else {
                 break Next::Read(frame);
             };
-            if connection.in_flight >= self.settings.in_flight || !connection.takes_more() {
+            if connection.in_flight >= self.settings.in_flight || !connection.takes_more(short) {
                 connection.stall = Some(Stall::Own);
                 break Next::Stalled;
             }
@@ -326,8 +342,9 @@ impl Sessions {
 
     /// Looks whether something of a connection that waited for room of its own can go on.
     pub(super) fn has_room(&mut self, key: Key) {
+        let short = self.is_short();
         let Some(connection) = self.connections.get_mut(key) else { return };
-        if !connection.takes_more() {
+        if !connection.takes_more(short) {
             return;
         }
         if !connection.blocked.is_empty() {
@@ -354,6 +371,7 @@ impl Sessions {
         let Some(connection) = self.connections.get_mut(reply.connection) else { return };
         connection.in_flight -= reply.bytes as usize;
         connection.requests -= 1;
+        connection.heard_ms = self.now_ms;
         if connection.is_ending() && connection.requests == 0 {
             connection.wake_writer();
         }
@@ -387,17 +405,85 @@ impl Sessions {
         {
             connection.output = spare;
         }
+        if connection.unsent() == 0 {
+            connection.sent_ms = self.now_ms;
+        }
         let before = connection.output.len();
         write(&mut connection.output);
         self.unsent += connection.output.len() - before;
+        self.owed_peak.note(self.unsent + self.reading);
         if !connection.dirty {
             connection.dirty = true;
             self.dirty.push(key);
         }
     }
 
+    /// Ready at the next tick, for a reader that waits for memory and is to look again whether others have to give theirs up;
+    /// with `false` if its connection is cut off. `waited` is `false` at first.
+    pub fn poll_tick(&mut self, key: Key, waited: &mut bool, context: &mut Context<'_>) -> Poll<bool> {
+        match self.connections.get_mut(key) {
+            None | Some(Connection { phase: Phase::Cut, .. }) => Poll::Ready(false),
+            Some(_) if *waited => Poll::Ready(true),
+            Some(connection) => {
+                *waited = true;
+                connection.reader = Some(context.waker().clone());
+                self.wanting_memory.push(key);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Wakes the readers that wait for memory.
+    pub(super) fn wake_for_memory(&mut self) {
+        for key in std::mem::take(&mut self.wanting_memory) {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.wake_reader();
+            }
+        }
+    }
+
+    /// A client has taken some of what was given for sending.
+    pub fn progressed(&mut self, key: Key) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.sent_ms = self.now_ms;
+        }
+    }
+
+    /// So many bytes are being read for a connection.
+    pub(super) fn begin_reading(&mut self, key: Key, bytes: usize) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.reading += bytes;
+            self.reading += bytes;
+            self.owed_peak.note(self.unsent + self.reading);
+        }
+    }
+
+    /// They have been read, or are not wanted any more.
+    pub(super) fn end_reading(&mut self, key: Key, bytes: usize) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.reading -= bytes;
+            self.reading -= bytes;
+        }
+    }
+
+    /// Whether so little is owed by now that memory is to be given back to the system.
+    pub fn has_shrunk(&self) -> bool {
+        self.owed_peak.has_shrunk(self.unsent + self.reading)
+    }
+
+    /// Whether connections are owed so much that they have to take some first.
+    pub(super) fn is_short(&self) -> bool {
+        self.unsent + self.reading >= OWED_LIMIT
+    }
+
     /// So many bytes may be read at once, where `wanted` are asked for.
     pub(super) fn read_size(&self, wanted: usize) -> usize {
-        if self.unsent < UNSENT_LIMIT { wanted } else { wanted.min(SMALL_READ) }
+        if self.is_short() { wanted.min(SMALL_READ) } else { wanted }
+    }
+
+    /// Whether a connection that holds `own` of `total` may not have more, where all together should not have more than
+    /// `limit`: past it, each may have the same share.
+    pub(super) fn is_over_share(&self, own: usize, total: usize, limit: usize) -> bool {
+        total >= limit && own >= limit / self.connections.len().max(1)
     }
 }

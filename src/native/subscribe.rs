@@ -18,6 +18,9 @@ use crate::node::slab::Key;
 /// Bytes of the largest push, unless one batch alone is larger.
 const PUSH_BYTES: usize = 1 << 20;
 
+/// Subscriptions on one shard past which each connection may have the same share of so many.
+const SUBSCRIPTIONS: usize = 100_000;
+
 /// What a subscription is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -63,6 +66,14 @@ impl Sessions {
                 "this connection has {limit} subscriptions: use another, or raise limits.subscriptions_per_connection"
             ));
         }
+        let own = connection.subscriptions.len();
+        if self.is_over_share(own, self.subscriptions.len(), SUBSCRIPTIONS) {
+            let words = format!(
+                "the shard has {SUBSCRIPTIONS} subscriptions, and this connection its share of them: end some of them first"
+            );
+            return Err(Fault::new(ErrorCode::Overloaded, words));
+        }
+        let Some(connection) = self.connections.get_mut(request.connection) else { return Ok(()) };
         let reply = request.reply();
         let key = self.subscriptions.insert(Subscription {
             connection: request.connection,
@@ -108,13 +119,14 @@ impl Sessions {
     /// Pushes what there is, as far as credit and output allow.
     pub(super) fn push(&mut self, key: Key, logs: &mut Logs) {
         loop {
+            let short = self.is_short();
             let Some(subscription) = self.subscriptions.get_mut(key) else { return };
             let Some(connection) = self.connections.get_mut(subscription.connection) else { return };
             if subscription.credit <= 0 {
                 subscription.stage = Stage::Idle;
                 return;
             }
-            if !connection.takes_more() {
+            if !connection.takes_more(short) {
                 subscription.stage = Stage::Blocked;
                 connection.blocked.push(Blocked::Subscription(key));
                 return;
@@ -137,9 +149,8 @@ impl Sessions {
     fn reading(&mut self, key: Key, size: usize) {
         let subscription = subscription_of(&mut self.subscriptions, key);
         subscription.stage = Stage::Reading(size);
-        if let Some(connection) = self.connections.get_mut(subscription.connection) {
-            connection.reading += size;
-        }
+        let connection = subscription.connection;
+        self.begin_reading(connection, size);
     }
 
     /// A read of a subscription has ended.
@@ -160,9 +171,7 @@ impl Sessions {
         let Stage::Reading(size) = subscription.stage else { return };
         subscription.stage = Stage::Idle;
         let connection = subscription.connection;
-        if let Some(connection) = self.connections.get_mut(connection) {
-            connection.reading -= size;
-        }
+        self.end_reading(connection, size);
         self.has_room(connection);
     }
 

@@ -102,6 +102,13 @@ impl<O: Outside> Shard<O> {
         }
     }
 
+    /// Others want the memory of what a connection has sent. Whether it was given up; not if it waits for the broker.
+    pub fn give_up(&mut self, connection: Key) -> bool {
+        let given_up = self.sessions.give_up(connection);
+        self.turn();
+        given_up
+    }
+
     /// A client sends no more.
     pub fn finished(&mut self, connection: Key) {
         self.sessions.finished(connection, &mut self.logs);

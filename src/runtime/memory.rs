@@ -6,8 +6,10 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 
@@ -19,6 +21,17 @@ pub const SMALLEST_BLOCK: usize = 256 << 10;
 
 /// Sizes of blocks: each twice the one before, up to a huge page.
 const SIZES: usize = (HUGE_PAGE / SMALLEST_BLOCK).ilog2() as usize + 1;
+
+/// Blocks from this size on are given back as soon as they are free, in bytes: a fresh one costs a page fault for 4 KiB.
+#[cfg(target_env = "gnu")]
+const ALONE_FROM: libc::c_int = 4 << 20;
+
+/// Free memory that a thread's allocations may end in, in bytes.
+#[cfg(target_env = "gnu")]
+const KEPT_AT_THE_TOP: libc::c_int = 16 << 20;
+
+/// What is let go together takes about this long.
+const TRIM_DELAY: Duration = Duration::from_secs(1);
 
 /// An empty buffer for `bytes` bytes, which starts at a huge page and has the kernel use such.
 pub fn chunk(bytes: usize) -> BytesMut {
@@ -50,6 +63,40 @@ fn advise(start: *mut u8, length: usize) {
     let result = unsafe { libc::madvise(start.cast(), length, libc::MADV_HUGEPAGE) };
     if result != 0 {
         tracing::debug!(error = %std::io::Error::last_os_error(), "no huge pages");
+    }
+}
+
+/// Fixes from which size on the allocator takes memory from the system for one block alone, and gives it back with the block.
+/// By default it raises that size up to 32 MiB as blocks are freed, and so keeps what a few large requests have left behind.
+pub fn settle() {
+    // SAFETY: both take numbers, and may be called at any time.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, ALONE_FROM);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_AT_THE_TOP);
+    }
+}
+
+/// Has memory that is free given back to the system in a moment, by a thread of its own: the allocator keeps what lies
+/// between used blocks, and looking for it takes milliseconds. For when much was let go; calls until then add up to one.
+pub fn trim_soon() {
+    static PLANNED: AtomicBool = AtomicBool::new(false);
+    if PLANNED.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let trim = || {
+        std::thread::sleep(TRIM_DELAY);
+        // What is let go from here on has another one planned.
+        PLANNED.store(false, Ordering::Release);
+        // SAFETY: it takes no pointers, and may be called on any thread.
+        #[cfg(target_env = "gnu")]
+        unsafe {
+            libc::malloc_trim(0);
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("ringmail-trim".to_owned()).spawn(trim) {
+        PLANNED.store(false, Ordering::Release);
+        tracing::debug!(%error, "memory is kept that could be given back");
     }
 }
 

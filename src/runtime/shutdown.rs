@@ -2,22 +2,21 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::bell::{Bell, Ringer};
+use super::request::{Request, Wake};
 
 /// Asks all shards to stop. Clones ask for the same.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
-    shared: Arc<Shared>,
+    request: Arc<Request<Ringer>>,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    requested: AtomicBool,
-    /// One per listener. Locked at start-up and once at the end.
-    ringers: Mutex<Vec<Ringer>>,
+impl Wake for Ringer {
+    fn wake(&self) {
+        self.ring();
+    }
 }
 
 impl Shutdown {
@@ -28,21 +27,18 @@ impl Shutdown {
 
     /// Requests that everything stops. May be called on any thread, and again.
     pub fn request(&self) {
-        self.shared.requested.store(true, Ordering::SeqCst);
-        for ringer in self.shared.ringers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            ringer.ring();
-        }
+        self.request.make();
     }
 
     /// Whether it was requested.
     pub fn is_requested(&self) -> bool {
-        self.shared.requested.load(Ordering::SeqCst)
+        self.request.is_made()
     }
 
     /// A listener for one executor. Must be called there, once at its start.
     pub fn listen(&self) -> io::Result<ShutdownListener> {
         let bell = Bell::new()?;
-        self.shared.ringers.lock().unwrap_or_else(PoisonError::into_inner).push(bell.ringer().clone());
+        self.request.listen(bell.ringer().clone());
         Ok(ShutdownListener { shutdown: self.clone(), bell })
     }
 

@@ -4,6 +4,7 @@ mod catch_up;
 mod closed;
 mod context;
 mod each;
+mod hostile;
 mod idle;
 mod paced;
 mod produce;
@@ -104,6 +105,12 @@ pub const ALL: &[Scenario] = &[
         about: "Nothing to do, a producer and a consumer connected; the ratio is the share of one core",
         goals: &[Goal::less("ratio", 0.005, 0.001), Goal::less("broker_rss_mib", 143.0, 100.0)],
         run: idle::idle,
+    },
+    Scenario {
+        name: "hostile-peers",
+        about: "produce-one-in-flight beside 9,960 peers: silent ones, and such that send a byte a second; the ratio is of p99, to alone",
+        goals: &[Goal::less("ratio", 2.0, 1.2), MEMORY],
+        run: hostile::hostile_peers,
     },
     Scenario {
         name: "restart",

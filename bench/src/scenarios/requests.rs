@@ -10,12 +10,12 @@ use crate::report::Outcome;
 /// Requests in flight of the unbatched scenario.
 const IN_FLIGHT: u64 = 256;
 /// Length of the record's value.
-const VALUE_BYTES: usize = 100;
+pub const VALUE_BYTES: usize = 100;
 /// Fits one record of that length, and no second.
-const ONE_RECORD: usize = 200;
+pub const ONE_RECORD: usize = 200;
 /// Different batches before they repeat.
-const CYCLE: usize = 4096;
-const LATENCY: &str = "sent to acknowledged";
+pub const CYCLE: usize = 4096;
+pub const LATENCY: &str = "sent to acknowledged";
 
 /// The ratio is against a server that answers every request by itself, which is what "unbatched" means to servers that
 /// gather nothing; Ringmail gathers acknowledgements and may pass it. What no broker can pass is told besides: an

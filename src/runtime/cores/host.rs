@@ -6,12 +6,13 @@ use std::mem::MaybeUninit;
 use io_uring::{IoUring, Probe, opcode};
 
 use super::{CpuId, RuntimeError};
+use crate::runtime::memory;
 
 /// Locked memory that glommio insists on, in bytes.
 pub(super) const MEMLOCK: u64 = 512 << 10;
 
 /// Whether this machine can run shards on `cpus`. Raises the limits of locked memory and of open files (one per segment
-/// and connection) as far as that is allowed.
+/// and connection) as far as that is allowed, and has the allocator give back what is large.
 pub fn check(cpus: &[CpuId]) -> Result<(), RuntimeError> {
     if cpus.is_empty() {
         return Err(RuntimeError::NoCpus);
@@ -23,6 +24,7 @@ pub fn check(cpus: &[CpuId]) -> Result<(), RuntimeError> {
         return Err(RuntimeError::NoSuchCpu { cpu, allowed });
     }
     check_locked_memory()?;
+    memory::settle();
     raise_limit(libc::RLIMIT_NOFILE, u64::MAX)
         .map_err(|source| RuntimeError::System { doing: "raising the limit of open files", source })?;
     check_io_uring()

@@ -26,7 +26,6 @@ const PIECES_PER_CALL: usize = 64;
 const SMALLEST_READ: usize = 4096;
 
 /// A connection.
-#[derive(Debug)]
 pub struct Stream {
     reader: StreamReader,
     writer: StreamWriter,
@@ -43,9 +42,9 @@ pub struct StreamReader {
 }
 
 /// The sending direction of a [`Stream`].
-#[derive(Debug)]
 pub struct StreamWriter {
     socket: Rc<Socket>,
+    progressed: Option<Rc<dyn Fn()>>,
 }
 
 #[derive(Debug)]
@@ -62,7 +61,7 @@ impl Stream {
         let (fd, peer) = (stream.as_raw_fd(), stream.peer_addr()?);
         let socket = Rc::new(Socket { stream: RefCell::new(stream), fd, peer });
         let reader = StreamReader { socket: socket.clone(), drained: false, reads: 0 };
-        Ok(Self { reader, writer: StreamWriter { socket } })
+        Ok(Self { reader, writer: StreamWriter { socket, progressed: None } })
     }
 
     /// The other side's address.
@@ -115,7 +114,28 @@ impl StreamReader {
     /// Waits until a read is worth while. Nothing has to be set aside for what may come: a connection that waits here
     /// needs no buffer.
     pub async fn ready(&mut self) -> io::Result<()> {
+        self.take_turns().await;
         if self.drained { self.readable().await } else { Ok(()) }
+    }
+
+    /// Like [`recv_into`](Self::recv_into), but gives `None` instead of waiting if nothing has arrived; then it is time to
+    /// wait until the reader is [`ready`](Self::ready), with the buffer given to somebody else.
+    pub fn recv_at_once(&mut self, buffer: &mut BytesMut) -> io::Result<Option<usize>> {
+        if buffer.capacity() == buffer.len() {
+            buffer.reserve(SMALLEST_READ);
+        }
+        if self.drained {
+            return Ok(None);
+        }
+        let spare = buffer.spare_capacity_mut();
+        let room = spare.len();
+        let Some(count) = self.socket.try_recv(spare.as_mut_ptr().cast(), room)? else {
+            self.drained = true;
+            return Ok(None);
+        };
+        // SAFETY: the kernel has written `count` bytes, of at most `room`, to the spare capacity.
+        unsafe { buffer.advance_mut(count) };
+        Ok(Some(self.received(count, room)))
     }
 
     /// Reads what has arrived, at least one byte; 0 means that the other side sends no more.
@@ -134,22 +154,20 @@ impl StreamReader {
     /// Appends what has arrived to `buffer`, as much as its spare capacity takes, without copying it once more;
     /// 0 means that the other side sends no more. A buffer without spare capacity gets some.
     pub async fn recv_into(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
-        if buffer.capacity() == buffer.len() {
-            buffer.reserve(SMALLEST_READ);
-        }
         loop {
-            self.take_turns().await;
-            let spare = buffer.spare_capacity_mut();
-            let room = spare.len();
-            if !self.drained
-                && let Some(count) = self.socket.try_recv(spare.as_mut_ptr().cast(), room)?
-            {
-                // SAFETY: the kernel has written `count` bytes, of at most `room`, to the spare capacity.
-                unsafe { buffer.advance_mut(count) };
-                return Ok(self.received(count, room));
+            self.ready().await?;
+            if let Some(count) = self.recv_at_once(buffer)? {
+                return Ok(count);
             }
-            self.readable().await?;
         }
+    }
+
+    /// Whether the connection was broken off; what has arrived before may still be read.
+    pub fn is_broken(&self) -> bool {
+        let mut polled = libc::pollfd { fd: self.socket.fd, events: 0, revents: 0 };
+        // SAFETY: the pointer is to one pollfd, and the call does not wait.
+        let found = unsafe { libc::poll(&mut polled, 1, 0) };
+        found > 0 && polled.revents & (libc::POLLERR | libc::POLLHUP) != 0
     }
 
     /// A connection that always has data must not keep the executor to itself.
@@ -184,19 +202,40 @@ impl StreamWriter {
         self.socket.peer
     }
 
+    /// Has `progressed` called whenever the other side has taken some after a wait.
+    pub fn on_progress(&mut self, progressed: Rc<dyn Fn()>) {
+        self.progressed = Some(progressed);
+    }
+
+    fn progressed(&self) {
+        if let Some(progressed) = &self.progressed {
+            progressed();
+        }
+    }
+
+    /// Sends `data` if the kernel takes all of it at once; fails with `WouldBlock` if not.
+    pub fn send_at_once(&mut self, data: &[u8]) -> io::Result<()> {
+        let sent = self.socket.try_send(&[IoSlice::new(data)])?;
+        if sent == Some(data.len()) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+    }
+
     /// Sends all of `data`, waiting while the other side does not keep up.
     pub async fn send_all(&mut self, mut data: &[u8]) -> io::Result<()> {
         while !data.is_empty() {
             let sent = match self.socket.try_send(&[IoSlice::new(data)])? {
                 Some(sent) => sent,
-                None => self.socket.send(data).await?,
+                None => {
+                    let sent = self.socket.send(data).await?;
+                    self.progressed();
+                    sent
+                }
             };
             data = &data[sent..];
         }
         Ok(())
     }
 
-    /// Sends all pieces in order, without joining them first.
+    /// Sends all pieces in order, without joining them first; otherwise like [`send_all`](Self::send_all).
     pub async fn send_pieces(&mut self, mut pieces: &[Bytes]) -> io::Result<()> {
         // Bytes of the first piece that were sent.
         let mut begun = 0;
@@ -213,7 +252,11 @@ impl StreamWriter {
             slices[0] = IoSlice::new(&first[begun..]);
             let sent = match self.socket.try_send(&slices[..count])? {
                 Some(sent) => sent,
-                None => self.socket.send(&first[begun..]).await?,
+                None => {
+                    let sent = self.socket.send(&first[begun..]).await?;
+                    self.progressed();
+                    sent
+                }
             };
             (pieces, begun) = skip(pieces, begun + sent);
         }
