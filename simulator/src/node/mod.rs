@@ -3,11 +3,12 @@
 //!
 //! Nothing of what a shard does is imitated: [`machine`] gives it a disk, peers, sockets and the time. What clients are told
 //! is held against the model: [`records`] knows every batch that was ever sent, [`topics`] what was changed of the catalog.
-//! [`world`] has the order of events, [`workload`] what clients ask for, [`answers`] what they may be told, [`finish`] how
-//! rounds end and what must be true then.
+//! [`world`] has the order of events, [`clients`] what clients do, [`workload`] what they ask for, [`answers`] what they may
+//! be told, [`weather`] what goes wrong, [`finish`] how rounds end and what must be true then.
 
 mod answers;
 mod client;
+mod clients;
 mod draw;
 mod executor;
 mod finish;
@@ -17,6 +18,7 @@ mod records;
 mod socket;
 mod surroundings;
 mod topics;
+mod weather;
 mod workload;
 mod world;
 

@@ -93,8 +93,8 @@ impl Desk<'_> {
         let topics = &self.topics.topics;
         let first = self.rng.index(topics.len());
         let topic = (0..topics.len()).map(|k| &topics[(first + k) % topics.len()]);
-        let logs = topic.filter_map(|topic| topic.existing.as_ref()).map(|existing| &existing.logs);
-        let logs = logs.filter(|logs| !logs.is_empty()).next()?;
+        let mut logs = topic.filter_map(|topic| topic.existing.as_ref()).map(|existing| &existing.logs);
+        let logs = logs.find(|logs| !logs.is_empty())?;
         Some(self.rng.pick(logs).0)
     }
 
