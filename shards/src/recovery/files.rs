@@ -13,6 +13,7 @@ use crate::ops::Purpose;
 use crate::segments::{Segment, SegmentState, Spare};
 use crate::shard::Shard;
 use bytes::Bytes;
+use std::cmp::Reverse;
 
 /// Bytes read at the end of each file: trailer and, mostly, directory.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -34,6 +35,8 @@ impl Recovery {
         if self.opening > 0 || !self.to_open.is_empty() {
             return;
         }
+        let files = &self.files;
+        self.doubtful.sort_unstable_by_key(|k| Reverse(files[*k].id));
         match self.doubtful.pop() {
             Some(k) => {
                 self.opening += 1;
@@ -188,8 +191,10 @@ impl Recovery {
     }
 
     fn take_sealed(&mut self, shard: &mut Shard) {
-        self.sealed.sort_by_key(|s| s.number);
-        self.unsealed.make_contiguous().sort_by_key(|u| u.number);
+        // By file within a number: reads complete in any order, and each start is to find the same.
+        self.sealed.sort_by_key(|s| (s.number, s.file));
+        self.unsealed.make_contiguous().sort_by_key(|u| (u.number, u.file));
+        self.leave_copies_alone(shard);
         if let Some(newest) = self.sealed.last() {
             self.newest_sealed = newest.number;
             for s in &newest.snapshot {
@@ -200,7 +205,6 @@ impl Recovery {
                 }
             }
         }
-        self.leave_copies_alone(shard);
         self.account();
         for sealed in &self.sealed {
             self.max_durable = self.max_durable.max(sealed.trailer.last_frame);
@@ -226,8 +230,8 @@ impl Recovery {
         self.next_scan(shard);
     }
 
-    /// Of several files that hold the same segment, such as a copy that somebody made, one counts; a sealed one if
-    /// there is any.
+    /// Of several files that hold the same segment, such as a copy that somebody made, one counts: the one with the
+    /// lowest name; a sealed one if there is any.
     fn leave_copies_alone(&mut self, shard: &mut Shard) {
         let mut known = Set::default();
         let mut first = |shard: &mut Shard, number: u64, file: FileId, bytes: u64| {

@@ -3,10 +3,12 @@
 use crate::common::driver::Driver;
 use crate::flips::{Place, unreadable};
 use crate::patched::{Patch, PatchedDisk};
-use crate::small::BLOCK;
+use crate::small::{BLOCK, many_segments, reopen};
 use crate::world::{Held, World};
 use ringmail_shards::config::ShardConfig;
 use ringmail_shards::format::segment::{FirstBlock, parse_first_block, spare_block};
+use ringmail_shards::io::FileId;
+use ringmail_shards::shard::Event;
 use std::collections::{BTreeMap, BTreeSet};
 
 const SEED: u64 = 5;
@@ -58,7 +60,7 @@ fn a_segment_whose_first_block_is_that_of_a_spare_file_is_not_written_over() {
             let what = format!("segment {}, closed {closed}", held.segment);
             costs_nothing(&world, &[first_block(held, &spare)], &what);
             // One that was written for another file.
-            let other = ringmail_shards::io::FileId(held.file.0 + 1);
+            let other = FileId(held.file.0 + 1);
             let spare = spare_block(0, other, held.bytes as u64, held.segment + 5);
             costs_nothing(&world, &[first_block(held, &spare)], &what);
         }
@@ -182,4 +184,26 @@ fn frames_that_are_missing_from_the_end_of_a_segment_are_reported() {
         reported += 1;
     }
     assert!(reported > 1, "{reported}");
+}
+
+#[test]
+fn of_copies_of_a_segment_the_one_with_the_lowest_name_counts_at_every_start() {
+    const COPIES: u64 = 8;
+    let mut disk = many_segments().disk;
+    for file in disk.segments() {
+        let bytes = disk.bytes(file).clone();
+        // So many that their reads complete in another order than that of their names.
+        (1..=COPIES).for_each(|copy| disk.put(FileId(file.0 + (copy << 32)), bytes.clone()));
+    }
+    let (driver, _) = reopen(&disk, "with copies");
+    let left_alone: BTreeSet<FileId> = driver
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Damage(damage) if damage.reason.contains("in another file too") => Some(damage.file),
+            _ => None,
+        })
+        .collect();
+    let copies = disk.segments().into_iter().filter(|file| file.0 >> 32 > 0).collect();
+    assert_eq!(left_alone, copies);
 }
