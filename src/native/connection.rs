@@ -9,6 +9,9 @@ use crate::node::slab::Key;
 /// Bytes of output past which a connection is served no further until the client has taken some.
 pub(super) const OUTPUT_LIMIT: usize = 4 << 20;
 
+/// A client that takes nothing for this long may be cut off if its memory is wanted, in milliseconds.
+const TAKING_MS: u64 = 3_000;
+
 /// How far a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -58,6 +61,8 @@ pub(super) struct Connection {
     /// Subscriptions and fetches that wait for output to be taken.
     pub(super) blocked: Vec<Blocked>,
     pub(super) stall: Option<Stall>,
+    /// Whether its reader waits for memory, which the next tick may bring.
+    pub(super) wants_memory: bool,
     /// Whether the client has said that it sends no more.
     pub(super) finished: bool,
     /// When the last whole request came, or the last answer was given that the client waited for; milliseconds of the
@@ -91,6 +96,7 @@ impl Connection {
             subscriptions: BTreeMap::new(),
             blocked: Vec::new(),
             stall: None,
+            wants_memory: false,
             finished: false,
             heard_ms: now_ms,
             sent_ms: now_ms,
@@ -109,6 +115,11 @@ impl Connection {
     #[inline]
     pub(super) fn takes_more(&self, short: bool) -> bool {
         self.unsent() + self.reading < if short { 1 } else { OUTPUT_LIMIT }
+    }
+
+    /// Whether the client is sent something and has not taken any of it for a while.
+    pub(super) fn takes_nothing(&self, now_ms: u64) -> bool {
+        self.unsent() > 0 && now_ms >= self.sent_ms + TAKING_MS
     }
 
     pub(super) fn is_ending(&self) -> bool {

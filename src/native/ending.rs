@@ -17,9 +17,6 @@ const LINGER_MS: u64 = 2_000;
 /// How long the answers to a client that sends no more may take, in milliseconds.
 const LAST_ANSWERS_MS: u64 = 30_000;
 
-/// A client that takes nothing for this long is cut off if the memory of its answers is wanted, in milliseconds.
-const TAKING_MS: u64 = 3_000;
-
 /// How often connections are looked at for timeouts, in milliseconds.
 const INSPECTION_MS: u64 = 500;
 
@@ -58,13 +55,13 @@ impl Sessions {
             None => {
                 tracing::info!(
                     peer,
-                    "memory is short: a connection is closed whose request does not come whole"
+                    "memory is short: a connection is closed whose request has not come whole"
                 );
-                let words = "the rest of the request is too slow in coming while the broker's memory for requests is used up: \
-                             send requests whole, or raise limits.in_flight_per_shard; the connection is closed";
+                let words = "the broker's memory for requests is used up, and this one has not come whole in time: \
+                             send requests whole, try again later, or raise limits.in_flight_per_shard; the connection is closed";
                 self.end_with(key, 0, 0, &Fault::new(ErrorCode::Overloaded, words));
             }
-            Some(Stall::Own) if connection.unsent() > 0 => {
+            Some(Stall::Own) if connection.takes_nothing(self.now_ms) => {
                 tracing::info!(
                     peer,
                     "memory is short: a connection is cut off whose client does not take its answers"
@@ -120,7 +117,6 @@ impl Sessions {
             self.fetch_timed_out(key, deadline_ms, logs);
         }
         self.forget_old_deadlines();
-        self.wake_for_memory();
         if self.now_ms >= self.inspected_ms + INSPECTION_MS {
             self.inspected_ms = self.now_ms;
             self.inspect();
@@ -128,6 +124,7 @@ impl Sessions {
                 self.cut_off_idle_takers();
             }
         }
+        self.wake_for_memory();
     }
 
     fn inspect(&mut self) {
@@ -138,7 +135,10 @@ impl Sessions {
             Phase::Open if connection.unsent() > 0 => {
                 now >= connection.sent_ms.max(connection.heard_ms) + idle
             }
-            Phase::Open => !connection.waits() && now >= connection.heard_ms + idle,
+            // What a client sends that waits for memory is not read: it may be anything but silent.
+            Phase::Open => {
+                !connection.waits() && !connection.wants_memory && now >= connection.heard_ms + idle
+            }
             Phase::Ending { deadline_ms } => now >= deadline_ms,
             Phase::Cut => false,
         };
@@ -165,11 +165,8 @@ impl Sessions {
     /// for the others. They cannot be told: they do not read.
     fn cut_off_idle_takers(&mut self) {
         let now_ms = self.now_ms;
-        let takes_nothing = |connection: &Connection| {
-            connection.phase != Phase::Cut
-                && connection.unsent() > 0
-                && now_ms >= connection.sent_ms + TAKING_MS
-        };
+        let takes_nothing =
+            |connection: &Connection| connection.phase != Phase::Cut && connection.takes_nothing(now_ms);
         let idle = self.connections.iter().filter(|(_, connection)| takes_nothing(connection));
         let mut idle: Vec<_> =
             idle.map(|(key, connection)| (connection.sent_ms, connection.unsent(), key)).collect();

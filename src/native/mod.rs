@@ -5,6 +5,7 @@
 //! [`Logs`](crate::node::logs::Logs); what ends later comes back through [`Sessions::outcome`]. Answers are gathered per
 //! connection, and its writer is woken once a turn.
 
+mod buffers;
 mod connection;
 pub mod count;
 mod ending;

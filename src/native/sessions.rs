@@ -9,13 +9,13 @@ use std::task::{Context, Poll};
 
 use ringmail_wire::protocol::{ErrorCode, FrameHeader, Message, put_frame};
 
+use super::buffers::MUCH_BYTES;
 use super::connection::{Connection, Phase, Stall};
 use super::error::Fault;
 use super::fetch::Fetch;
 use super::offsets::Listing;
 use super::output::{Output, put_fault};
 use super::peak::Peak;
-use super::receive::MUCH_BYTES;
 use super::requests::{Handled, Request};
 use super::subscribe::Subscription;
 use super::topics::Description;
@@ -419,24 +419,28 @@ impl Sessions {
     }
 
     /// Ready at the next tick, for a reader that waits for memory and is to look again whether others have to give theirs up;
-    /// with `false` if its connection is cut off. `waited` is `false` at first.
+    /// with `false` if its connection is ending. `waited` is `false` at first.
     pub fn poll_tick(&mut self, key: Key, waited: &mut bool, context: &mut Context<'_>) -> Poll<bool> {
-        match self.connections.get_mut(key) {
-            None | Some(Connection { phase: Phase::Cut, .. }) => Poll::Ready(false),
-            Some(_) if *waited => Poll::Ready(true),
-            Some(connection) => {
-                *waited = true;
-                connection.reader = Some(context.waker().clone());
-                self.wanting_memory.push(key);
-                Poll::Pending
-            }
+        let Some(connection) = self.connections.get_mut(key) else { return Poll::Ready(false) };
+        if connection.is_ending() {
+            return Poll::Ready(false);
         }
+        if std::mem::replace(waited, true) && !connection.wants_memory {
+            return Poll::Ready(true);
+        }
+        connection.reader = Some(context.waker().clone());
+        // What is given back wakes it again and again, within one tick.
+        if !std::mem::replace(&mut connection.wants_memory, true) {
+            self.wanting_memory.push(key);
+        }
+        Poll::Pending
     }
 
     /// Wakes the readers that wait for memory.
     pub(super) fn wake_for_memory(&mut self) {
         for key in std::mem::take(&mut self.wanting_memory) {
             if let Some(connection) = self.connections.get_mut(key) {
+                connection.wants_memory = false;
                 connection.wake_reader();
             }
         }

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use futures_lite::future;
 
+pub use super::buffers::Buffers;
 use super::output::{Output, Parts};
-pub use super::receive::Buffers;
 use super::receive::ReceiveBuffer;
 use super::sessions::{Next, Send};
 use crate::node::outside::Outside;
@@ -105,8 +105,11 @@ async fn take_all<O: Outside>(
         if !buffer.unpark() {
             return false;
         }
-        if ready.is_err() || !make_room(shard, &buffers, connection, &mut buffer, incoming).await {
+        if ready.is_err() {
             return true;
+        }
+        if !make_room(shard, &buffers, connection, &mut buffer, incoming).await {
+            return false;
         }
         match incoming.recv_at_once(buffer.room()) {
             // What waits for bytes does not hold a buffer to receive them to.
@@ -124,8 +127,8 @@ fn now_ms<O: Outside>(shard: &Shared<O>) -> u64 {
     shard.borrow_mut().sessions().now_ms()
 }
 
-/// Waits until there is memory to receive to, at the expense of clients that keep the broker waiting. `false` if the client is
-/// gone meanwhile.
+/// Waits until there is memory to receive to, at the expense of clients that keep the broker waiting. `false` if the connection
+/// ends meanwhile.
 async fn make_room<O: Outside>(
     shard: &Shared<O>,
     buffers: &Buffers,
@@ -139,6 +142,7 @@ async fn make_room<O: Outside>(
         if buffer.make_room() {
             break;
         }
+        buffer.park_for_memory(now_ms);
         // In a while others may be late.
         let mut waited = false;
         let tick = future::poll_fn(|context| {
@@ -148,7 +152,8 @@ async fn make_room<O: Outside>(
             buffers.given_back().await;
             true
         };
-        if !future::or(given_back, tick).await || incoming.is_broken() {
+        let goes_on = future::or(given_back, tick).await;
+        if !buffer.unpark() || !goes_on || incoming.is_broken() {
             return false;
         }
     }

@@ -105,7 +105,9 @@ impl<O: Outside> Shard<O> {
     /// Others want the memory of what a connection has sent. Whether it was given up; not if it waits for the broker.
     pub fn give_up(&mut self, connection: Key) -> bool {
         let given_up = self.sessions.give_up(connection);
-        self.turn();
+        if given_up {
+            self.turn();
+        }
         given_up
     }
 
