@@ -9,7 +9,8 @@ const MIB: usize = 1 << 20;
 
 fn on_disk<F: Future>(test: impl FnOnce(Disk, std::path::PathBuf) -> F) -> F::Output {
     // Beside the build, and not in a tmpfs, where direct I/O is not certain to work.
-    let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/target").unwrap();
+    let build = std::env::current_exe().unwrap();
+    let directory = tempfile::tempdir_in(build.parent().unwrap()).unwrap();
     let path = directory.path().to_owned();
     LocalExecutor::default().run(async move { test(Disk::open(&path).unwrap().0, path).await })
 }
