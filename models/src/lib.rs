@@ -4,6 +4,8 @@
 
 #[path = "../../src/native/count.rs"]
 pub mod count;
+#[path = "../../src/runtime/plan.rs"]
+pub mod plan;
 #[path = "../../src/runtime/request.rs"]
 pub mod request;
 

@@ -6,12 +6,13 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+
+use super::plan::Plan;
 
 /// Bytes of a huge page.
 pub const HUGE_PAGE: usize = 2 << 20;
@@ -80,14 +81,13 @@ pub fn settle() {
 /// Has memory that is free given back to the system in a moment, by a thread of its own: the allocator keeps what lies
 /// between used blocks, and looking for it takes milliseconds. For when much was let go; calls until then add up to one.
 pub fn trim_soon() {
-    static PLANNED: AtomicBool = AtomicBool::new(false);
-    if PLANNED.swap(true, Ordering::AcqRel) {
+    static PLAN: LazyLock<Plan> = LazyLock::new(Plan::new);
+    if !PLAN.make() {
         return;
     }
     let trim = || {
         std::thread::sleep(TRIM_DELAY);
-        // What is let go from here on has another one planned.
-        PLANNED.store(false, Ordering::Release);
+        PLAN.end();
         // SAFETY: it takes no pointers, and may be called on any thread.
         #[cfg(target_env = "gnu")]
         unsafe {
@@ -95,7 +95,7 @@ pub fn trim_soon() {
         }
     };
     if let Err(error) = std::thread::Builder::new().name("ringmail-trim".to_owned()).spawn(trim) {
-        PLANNED.store(false, Ordering::Release);
+        PLAN.end();
         tracing::debug!(%error, "memory is kept that could be given back");
     }
 }

@@ -17,6 +17,7 @@ pub mod disk;
 pub mod memory;
 pub mod mesh;
 pub mod net;
+mod plan;
 mod request;
 pub mod shutdown;
 pub mod task;
