@@ -17,8 +17,8 @@ use crate::runtime::task::Notify;
 /// Bytes of an ordinary buffer: several batches of usual size, and still in the core's cache.
 pub(super) const BUFFER_BYTES: usize = 256 << 10;
 
-/// Buffers up to this size have a quarter of the budget for themselves, so that requests of usual size get through beside
-/// large ones that do not come whole.
+/// Requests up to this size have a quarter of the budget for themselves, so that those of usual size get through beside large
+/// ones that do not come whole.
 const SMALL_BYTES: usize = 1 << 20;
 
 /// Bytes that are worth giving back to the system.
@@ -33,7 +33,7 @@ pub struct Buffers {
     free: RefCell<Vec<BytesMut>>,
     /// Bytes of the buffers that are in use.
     used: Cell<usize>,
-    /// Of them, bytes of small buffers.
+    /// Of them, bytes of buffers for small requests.
     used_small: Cell<usize>,
     /// Of bytes in use.
     peak: Peak,
@@ -67,6 +67,8 @@ pub(super) struct Memory {
     pub(super) bytes: BytesMut,
     /// Bytes that count against the budget; 0 if it is but a few that were put aside.
     pub(super) counted: usize,
+    /// Whether it was taken for a small request.
+    is_small: bool,
     /// Whether it is the one beyond the budget.
     exceeds: bool,
 }
@@ -74,7 +76,7 @@ pub(super) struct Memory {
 impl Memory {
     /// A few bytes, which do not count.
     pub(super) fn aside(bytes: BytesMut) -> Self {
-        Self { bytes, counted: 0, exceeds: false }
+        Self { bytes, ..Self::default() }
     }
 }
 
@@ -100,25 +102,18 @@ impl Buffers {
         self.used.get()
     }
 
-    /// Bytes that they may have.
-    #[cfg(test)]
-    pub(super) fn budget(&self) -> usize {
-        self.budget
-    }
-
-    /// Whether there is a buffer beyond them.
+    /// Whether there is a buffer beyond the budget.
     #[cfg(test)]
     pub(super) fn is_exceeded(&self) -> bool {
         self.exceeded.get()
     }
 
-    /// Whether `bytes` more are within the budget.
-    fn has_room(&self, bytes: usize) -> bool {
-        let small = self.budget / 4;
-        if bytes > SMALL_BYTES {
-            self.used.get() + bytes <= self.budget - small
-        } else {
-            self.used.get() + bytes <= self.budget || self.used_small.get() + bytes <= small
+    /// Whether `bytes` more are within the budget, for a small request or another.
+    fn has_room(&self, bytes: usize, is_small: bool) -> bool {
+        let (used, small) = (self.used.get() + bytes, self.budget / 4);
+        match is_small {
+            true => used <= self.budget || self.used_small.get() + bytes <= small,
+            false => used <= self.budget - small,
         }
     }
 
@@ -128,34 +123,36 @@ impl Buffers {
     }
 
     /// Notes that a buffer of `bytes` is in use.
-    fn count(&self, bytes: usize) {
+    fn count(&self, bytes: usize, is_small: bool) {
         self.used.set(self.used.get() + bytes);
-        if bytes <= SMALL_BYTES {
+        if is_small {
             self.used_small.set(self.used_small.get() + bytes);
         }
         self.peak.note(self.used.get());
     }
 
-    /// An empty buffer of at least `bytes`, if the budget allows it. One beyond it is always allowed, so that connections that
-    /// each hold a small one and want a large one do not wait for each other; it may be in the place of `old`, if that was it.
-    pub(super) fn take(&self, bytes: usize, old: &mut Memory) -> Option<Memory> {
-        let exceeds = !self.has_room(bytes);
+    /// An empty buffer of `bytes` for a request of `frame` bytes, if the budget allows it. One beyond it is always allowed, so
+    /// that connections that each hold a small one and want a large one do not wait for each other; it may be in the place of
+    /// `old`, if that was it.
+    pub(super) fn take(&self, bytes: usize, frame: usize, old: &mut Memory) -> Option<Memory> {
+        let is_small = is_small(frame);
+        let exceeds = !self.has_room(bytes, is_small);
         if exceeds && self.exceeded.replace(true) && !std::mem::take(&mut old.exceeds) {
             return None;
         }
-        self.count(bytes);
+        self.count(bytes, is_small);
         let free = if bytes == BUFFER_BYTES { self.free.borrow_mut().pop() } else { None };
         let buffer = free.unwrap_or_else(|| BytesMut::with_capacity(bytes));
-        Some(Memory { bytes: buffer, counted: bytes, exceeds })
+        Some(Memory { bytes: buffer, counted: bytes, is_small, exceeds })
     }
 
     pub(super) fn give_back(&self, memory: Memory) {
-        let Memory { mut bytes, counted, exceeds } = memory;
+        let Memory { mut bytes, counted, is_small, exceeds } = memory;
         if counted == 0 {
             return;
         }
         self.used.set(self.used.get() - counted);
-        if counted <= SMALL_BYTES {
+        if is_small {
             self.used_small.set(self.used_small.get() - counted);
         }
         if exceeds {
@@ -190,12 +187,20 @@ impl Buffers {
         tight.or_else(|| self.loose.borrow_mut().remove(&ticket))
     }
 
-    /// Makes room for `bytes` out of what is parked. Where moving it closer together is not enough, connections whose clients
-    /// are late are given to `give_up`, which says whether it was the client's turn indeed; their bytes are gone then.
-    pub(super) fn reclaim(&self, bytes: usize, now_ms: u64, mut give_up: impl FnMut(Key) -> bool) {
-        self.squeeze(bytes);
+    /// Makes room for `bytes` of a request of `frame` bytes out of what is parked. Where moving it closer together is not
+    /// enough, connections whose clients are late are given to `give_up`, which says whether it was the client's turn indeed;
+    /// their bytes are gone then.
+    pub(super) fn reclaim(
+        &self,
+        bytes: usize,
+        frame: usize,
+        now_ms: u64,
+        mut give_up: impl FnMut(Key) -> bool,
+    ) {
+        let has_room = || self.has_room(bytes, is_small(frame));
+        self.squeeze(has_room);
         let mut asked = (0, 0);
-        while !self.has_room(bytes) {
+        while !has_room() {
             // From here on all that is parked is tight.
             let late = |tight: &Parking| {
                 let (ticket, parked) = tight.range(asked..(now_ms, 0)).next()?;
@@ -211,17 +216,23 @@ impl Buffers {
         }
     }
 
-    /// Moves parked bytes into memory that just holds them, until there is room for `bytes`.
-    fn squeeze(&self, bytes: usize) {
-        while !self.has_room(bytes) {
+    /// Moves parked bytes into memory that just holds them, until there is room.
+    fn squeeze(&self, has_room: impl Fn() -> bool) {
+        while !has_room() {
             let Some((ticket, mut parked)) = self.loose.borrow_mut().pop_first() else { return };
-            let held = parked.memory.bytes.len();
-            self.count(held);
+            let loose = std::mem::take(&mut parked.memory);
+            let (counted, is_small) = (loose.bytes.len(), loose.is_small);
+            self.count(counted, is_small);
             // Less of it is no less beyond the budget.
-            let exceeds = std::mem::take(&mut parked.memory.exceeds);
-            let exact = Memory { bytes: BytesMut::from(&parked.memory.bytes[..]), counted: held, exceeds };
-            self.give_back(std::mem::replace(&mut parked.memory, exact));
+            let exceeds = loose.exceeds;
+            parked.memory = Memory { bytes: BytesMut::from(&loose.bytes[..]), counted, is_small, exceeds };
+            self.give_back(Memory { exceeds: false, ..loose });
             self.tight.borrow_mut().insert(ticket, parked);
         }
     }
+}
+
+/// Whether a request is small; not if its size is not known yet.
+fn is_small(frame: usize) -> bool {
+    (1..=SMALL_BYTES).contains(&frame)
 }

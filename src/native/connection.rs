@@ -10,7 +10,7 @@ use crate::node::slab::Key;
 pub(super) const OUTPUT_LIMIT: usize = 4 << 20;
 
 /// A client that takes nothing for this long may be cut off if its memory is wanted, in milliseconds.
-const TAKING_MS: u64 = 3_000;
+pub(super) const TAKING_MS: u64 = 3_000;
 
 /// How far a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -49,28 +49,30 @@ impl Sessions {
     /// be kept.
     pub fn give_up(&mut self, key: Key) -> bool {
         let Some(connection) = self.connections.get(key) else { return true };
-        let peer = &connection.peer;
         match connection.stall {
-            _ if connection.is_ending() => {}
+            _ if connection.is_ending() => return true,
             None => {
-                tracing::info!(
-                    peer,
-                    "memory is short: a connection is closed whose request has not come whole"
-                );
                 let words = "the broker's memory for requests is used up, and this one has not come whole in time: \
                              send requests whole, try again later, or raise limits.in_flight_per_shard; the connection is closed";
                 self.end_with(key, 0, 0, &Fault::new(ErrorCode::Overloaded, words));
             }
-            Some(Stall::Own) if connection.takes_nothing(self.now_ms) => {
-                tracing::info!(
-                    peer,
-                    "memory is short: a connection is cut off whose client does not take its answers"
-                );
-                self.cut(key);
-            }
+            Some(Stall::Own) if connection.takes_nothing(self.now_ms) => self.cut(key),
             Some(_) => return false,
         }
+        self.given_up += 1;
         true
+    }
+
+    /// Tells the operator at once of all who were given up lately.
+    fn tell_of_given_up(&mut self) {
+        let connections = std::mem::take(&mut self.given_up);
+        if connections > 0 {
+            tracing::warn!(
+                shard = self.settings.shard,
+                connections,
+                "memory for requests is short: closed connections whose requests do not come whole, or who take no answers"
+            );
+        }
     }
 
     /// The client sends no more. What it is owed is still sent.
@@ -120,6 +122,7 @@ impl Sessions {
         if self.now_ms >= self.inspected_ms + INSPECTION_MS {
             self.inspected_ms = self.now_ms;
             self.inspect();
+            self.tell_of_given_up();
             if self.is_short() {
                 self.cut_off_idle_takers();
             }
@@ -210,5 +213,72 @@ impl Sessions {
     pub fn cut_all(&mut self) {
         let keys: Vec<Key> = self.connections.keys().collect();
         keys.into_iter().for_each(|key| self.cut(key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::super::connection::TAKING_MS;
+    use super::super::sessions::Settings;
+    use super::*;
+
+    const IDLE_MS: u64 = 60_000;
+
+    /// The connections of a shard: one, which has introduced itself.
+    fn one_connection() -> (Sessions, Key) {
+        let settings = Settings {
+            shard: 0,
+            max_frame: 1 << 20,
+            in_flight: 1 << 20,
+            idle_timeout_ms: IDLE_MS,
+            handshake_timeout_ms: 1_000,
+            subscriptions: 1,
+            fetch_response: 1 << 20,
+            host: String::new(),
+            ports: vec![1],
+        };
+        let mut sessions = Sessions::new(settings);
+        let key = sessions.open("peer".to_owned());
+        connection(&mut sessions, key).phase = Phase::Open;
+        (sessions, key)
+    }
+
+    fn connection(sessions: &mut Sessions, key: Key) -> &mut Connection {
+        sessions.connections.get_mut(key).expect("it was opened")
+    }
+
+    #[test]
+    fn a_client_that_takes_its_answers_is_not_cut_off_for_the_memory_of_its_requests() {
+        let (mut sessions, key) = one_connection();
+        sessions.write(key, |output| output.copied().extend_from_slice(b"answers"));
+        connection(&mut sessions, key).stall = Some(Stall::Own);
+        for round in 1..4 {
+            sessions.set_now(round * (TAKING_MS - 1));
+            assert!(!sessions.give_up(key), "it took some a moment ago");
+            sessions.progressed(key);
+        }
+        sessions.set_now(4 * TAKING_MS);
+        assert!(sessions.give_up(key));
+        assert_eq!(connection(&mut sessions, key).phase, Phase::Cut);
+    }
+
+    #[test]
+    fn a_client_that_waits_for_memory_is_not_taken_for_silent() {
+        let (mut sessions, key) = one_connection();
+        let mut waited = false;
+        let mut poll = |sessions: &mut Sessions| {
+            sessions.poll_tick(key, &mut waited, &mut std::task::Context::from_waker(Waker::noop()))
+        };
+        assert!(poll(&mut sessions).is_pending());
+        sessions.set_now(IDLE_MS + 1);
+        sessions.inspect();
+        assert!(poll(&mut sessions).is_pending(), "it is woken by the tick alone, and waits on");
+        sessions.wake_for_memory();
+        assert_eq!(poll(&mut sessions), std::task::Poll::Ready(true));
+        sessions.inspect();
+        assert!(connection(&mut sessions, key).is_ending(), "it has all it wants, and says nothing");
+        assert_eq!(poll(&mut sessions), std::task::Poll::Ready(false));
     }
 }

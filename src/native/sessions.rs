@@ -132,6 +132,8 @@ pub struct Sessions {
     pub(super) fetching: usize,
     /// Batches that were refused without telling their producers, who want no acknowledgement.
     pub(super) refused_silently: u64,
+    /// Connections that were given up for their memory since the operator was told.
+    pub(super) given_up: usize,
     /// Whether the broker is going down.
     pub(super) draining: bool,
     pub(super) now_ms: u64,
@@ -160,6 +162,7 @@ impl Sessions {
             reading: 0,
             fetching: 0,
             refused_silently: 0,
+            given_up: 0,
             draining: false,
             now_ms: 0,
             inspected_ms: 0,

@@ -5,14 +5,10 @@ use std::time::{Duration, Instant};
 use ringmail_wire::protocol::{Api, ErrorCode};
 
 use crate::herd::{all_told, frame, hello, open, open_greeted, reset, send_what_fits};
-use crate::stage::Stage;
+use crate::stage::{CONNECTION_KIB, Stage};
 
 /// Of each of four kinds.
 const EACH: usize = 2_500;
-
-/// What an idle connection may cost: two tasks with their futures and the runtime's bookkeeping, the entry in the table
-/// of connections, a pending poll.
-const CONNECTION_KIB: u64 = 10;
 
 /// Everything else that ten thousand connections may make the broker take, beside the connections: answers on their way.
 const OTHER_KIB: u64 = 16 << 10;

@@ -5,12 +5,12 @@ use std::time::Duration;
 use ringmail_wire::protocol::{Api, ErrorCode};
 
 use crate::herd::{frame, has_heard, open_greeted, reset, send_what_fits};
-use crate::stage::Stage;
+use crate::stage::{CONNECTION_KIB, Stage};
 
 /// Memory for requests that have not come whole, on both shards: twice limits.in_flight_per_shard.
 const RECEIVE_KIB: u64 = 2 * (64 << 10);
 
-/// Everything else: connections, and answers on their way.
+/// Everything else than that and connections: answers on their way.
 const OTHER_KIB: u64 = 32 << 10;
 
 /// Sends the beginning of a request of 16 MiB on each of many connections.
@@ -21,12 +21,12 @@ fn begin_requests(what: &str, peers: usize, begun: usize) {
     for client in &mut clients {
         send_what_fits(client, bytes);
     }
-    stage.watch(Duration::from_secs(4));
+    stage.watch(Duration::from_secs(3));
     // One byte more of each: what was put aside is not to be mistaken.
     for client in &mut clients {
         send_what_fits(client, b"x");
     }
-    stage.watch(Duration::from_secs(2));
+    stage.watch(Duration::from_secs(1));
     let mut given_up = 0;
     for client in &mut clients {
         if has_heard(client) {
@@ -37,7 +37,10 @@ fn begin_requests(what: &str, peers: usize, begun: usize) {
         }
     }
     reset(clients);
-    stage.clear(&format!("{what}, {given_up} of them given up"), RECEIVE_KIB + OTHER_KIB);
+    stage.clear(
+        &format!("{what}, {given_up} of them given up"),
+        RECEIVE_KIB + peers as u64 * CONNECTION_KIB + OTHER_KIB,
+    );
 }
 
 #[test]
@@ -53,4 +56,14 @@ fn requests_begun_by_more_than_is_put_aside() {
 #[test]
 fn requests_that_all_but_come_whole() {
     begin_requests("40 requests of 16 MiB, 8 MiB of each", 40, 8 << 20);
+}
+
+#[test]
+fn requests_of_which_each_holds_what_the_others_lack() {
+    begin_requests("400 requests of 16 MiB, 400 KiB of each", 400, 400 << 10);
+}
+
+#[test]
+fn requests_begun_by_every_connection_there_may_be() {
+    begin_requests("9,900 requests of 16 MiB, 30 KiB of each", 9_900, 30 << 10);
 }
