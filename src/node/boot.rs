@@ -124,7 +124,7 @@ impl ShardStart {
         let incarnation = RandomState::new().hash_one(shard);
         let config = settings::engine(&self.config, shard, incarnation);
         let config = ShardConfig { allocate: memory::chunk, ..config };
-        let mut recovery = Recovery::new(config, &files, now_ms());
+        let mut recovery = Recovery::new(config, self.ports.len() as u16, &files, now_ms());
         let started = Instant::now();
         let mut report_at = started + REPORT_EVERY;
         let mut reads = 0_u64;

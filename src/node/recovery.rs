@@ -16,6 +16,7 @@ const CATALOG_READ: usize = 1 << 20;
 /// A shard's engine while it recovers.
 pub struct Recovery {
     shard: ShardId,
+    shards: ShardId,
     engine: Engine,
     step: Step,
 }
@@ -43,9 +44,9 @@ enum Step {
 pub struct CatalogUnreadable(String);
 
 impl Recovery {
-    /// Begins to recover the log in these files. `wall_ms` is milliseconds since the Unix epoch.
-    pub fn new(config: ShardConfig, files: &[ExistingFile], wall_ms: u64) -> Self {
-        Self { shard: config.shard, engine: Engine::open(config, files, wall_ms), step: Step::Log }
+    /// Begins to recover the log in these files, of one of `shards` shards. `wall_ms` is milliseconds since the Unix epoch.
+    pub fn new(config: ShardConfig, shards: ShardId, files: &[ExistingFile], wall_ms: u64) -> Self {
+        Self { shard: config.shard, shards, engine: Engine::open(config, files, wall_ms), step: Step::Log }
     }
 
     /// The next operation for the disk, after every [`step`](Self::step) until there is none.
@@ -116,8 +117,9 @@ impl Recovery {
         let state = self.engine.log_state(CATALOG_LOG).expect("the log was made known");
         let Step::Catalog { replay, offset, reading } = &mut self.step else { return Ok(()) };
         if *offset >= state.high_watermark {
-            let replay = std::mem::take(replay);
-            self.step = Step::Done(Some(replay.finish()));
+            let (catalog, changes) = std::mem::take(replay).finish();
+            self.check_owners(&catalog)?;
+            self.step = Step::Done(Some((catalog, changes)));
             return Ok(());
         }
         *reading = true;
@@ -125,6 +127,16 @@ impl Recovery {
             Answer::Now(result) => self.take_records(result),
             Answer::Later => Ok(()),
         }
+    }
+
+    /// A log on a shard that does not exist is in another data directory: nobody could serve it.
+    fn check_owners(&self, catalog: &Catalog) -> Result<(), CatalogUnreadable> {
+        let shards = self.shards;
+        catalog.beyond(shards).map_or(Ok(()), |(log, shard)| {
+            let words =
+                format!("log {log} is on shard {shard}, and this directory has {shards}, counted from 0");
+            Err(CatalogUnreadable(words))
+        })
     }
 
     fn take_records(&mut self, result: Result<ReadData, ReadError>) -> Result<(), CatalogUnreadable> {

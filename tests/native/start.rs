@@ -44,6 +44,21 @@ fn a_data_directory_of_a_newer_format_is_left_alone() {
 }
 
 #[test]
+fn a_catalog_of_more_shards_than_there_are_is_left_alone() {
+    let (four, one) = (Data::new(), Data::new());
+    let broker = Broker::start_with(&four.path(), &["--set", "node.shards=4"]);
+    broker.client().create("t", 4);
+    broker.stop();
+    Broker::start(&one.path()).stop();
+    let segments = one.path().join("shard-000");
+    fs::remove_dir_all(&segments).unwrap();
+    fs::rename(four.path().join("shard-000"), &segments).unwrap();
+    let words = words(&one.path(), &["--set", "node.shards=1"], 1);
+    assert!(words.contains("is on shard ") && words.contains("this directory has 1,"), "{words}");
+    assert!(words.contains("nothing was changed"), "{words}");
+}
+
+#[test]
 fn what_is_no_data_directory_is_left_alone() {
     let data = Data::new();
     fs::write(data.path(), "x").unwrap();

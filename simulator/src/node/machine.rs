@@ -55,11 +55,11 @@ impl Machine {
         clocks: Rc<Cell<Clocks>>,
         rng: &mut Rng,
     ) -> Self {
-        let ports = (0..files.len() as u16).collect();
+        let shards = files.len() as u16;
         let wall_ms = clocks.get().wall_ms;
         let recover = |(shard, files): (u16, &Vec<ExistingFile>)| {
             let engine = super::draw::engine(settings::engine(&config, shard, rng.number()), rng);
-            Place::Recovering(Some(Box::new(Recovery::new(engine, files, wall_ms))))
+            Place::Recovering(Some(Box::new(Recovery::new(engine, shards, files, wall_ms))))
         };
         let places = (0..).zip(files).map(recover).collect();
         Self {
@@ -70,7 +70,7 @@ impl Machine {
             touched: Rc::default(),
             clocks,
             config,
-            ports,
+            ports: (0..shards).collect(),
         }
     }
 

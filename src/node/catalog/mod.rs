@@ -173,6 +173,13 @@ impl Catalog {
         self.state.dropping.iter().map(|(log, shard)| (*log, *shard))
     }
 
+    /// The first log of a partition or of a deletion whose shard is not one of `shards`, and that shard. The catalog of a data
+    /// directory names none: the number of its shards only grows.
+    pub fn beyond(&self, shards: ShardId) -> Option<(LogId, ShardId)> {
+        let owned = self.owners.iter().map(|(log, shard)| (*log, *shard));
+        owned.chain(self.dropping()).filter(|(_, shard)| *shard >= shards).min()
+    }
+
     /// The partitions that `shard` owns, each with the configuration of its topic.
     pub fn partitions_of(&self, shard: ShardId) -> impl Iterator<Item = (LogId, &TopicConfig)> {
         self.state.topics.values().flat_map(move |topic| {
