@@ -5,7 +5,7 @@ mod common;
 use common::driver::Driver;
 use common::{Disk, MemDisk, Rng};
 use ringmail_shards::config::{LogConfig, ShardConfig};
-use ringmail_shards::io::{FileId, IoOp};
+use ringmail_shards::io::{FileId, IoError, IoId, IoOp};
 use ringmail_shards::shard::{AppendError, Event, ReadError, Token};
 
 const KIB: usize = 1 << 10;
@@ -70,6 +70,57 @@ fn a_full_disk_refuses_appends_until_there_is_room() {
     driver.settle();
     assert!(driver.is_acknowledged(token));
     assert_eq!(base, end);
+}
+
+/// Lets everything end but the creation of files, which is given.
+fn settle_without_files(driver: &mut Driver) -> Option<IoId> {
+    let (mut held, mut rng) = (None, Rng::new(1));
+    loop {
+        while let Some((id, op)) = driver.shard.next_io() {
+            match op {
+                IoOp::Create { .. } => held = Some(id),
+                op => driver.disk.submit(id, op),
+            }
+        }
+        let Some((id, result)) = driver.disk.complete_one(&mut rng) else { return held };
+        driver.shard.complete(id, result);
+    }
+}
+
+/// A file that could not be created, when emptied ones had come back meanwhile: nobody asked for room again.
+#[test]
+fn writes_resume_though_there_are_spares_when_a_file_cannot_be_created() {
+    for spare_segments in [0, 1, 2] {
+        let mut driver = Driver::open(ShardConfig { spare_segments, ..config() }, MemDisk::default());
+        driver.put_logs([1]);
+        let value = vec![7; 8 * KIB];
+        let mut held = None;
+        for _ in 0..200 {
+            driver.append(1, &[&value]).expect("there is room");
+            if driver.shard.log_state(1).expect("known").end < 100 {
+                driver.settle();
+            } else if held.is_none() {
+                held = settle_without_files(&mut driver);
+            }
+            if held.is_some() {
+                break;
+            }
+        }
+        let (token, end) = (driver.token(), driver.shard.log_state(1).expect("known").end);
+        driver.shard.delete_records(1, end, token).expect("it is begun");
+        for _ in 0..10 {
+            driver.now += 100;
+            driver.shard.tick(driver.now);
+            assert_eq!(settle_without_files(&mut driver), None, "one file is created at a time");
+        }
+        driver.shard.complete(held.expect("a file is created"), Err(IoError::Full));
+        driver.pass(3_000);
+        assert_eq!(fullness(&driver), [true, false], "{spare_segments} spares");
+        for _ in 0..100 {
+            driver.append(1, &[&value]).expect("there is room again");
+            driver.settle();
+        }
+    }
 }
 
 #[test]

@@ -20,7 +20,9 @@ impl Shard {
         let ahead = if self.closing { 0 } else { self.config.spare_segments };
         let wanted = ahead + self.segments.without_file().count();
         let retry = self.upkeep.full_since.is_none_or(|at| self.now_ms >= at + FULL_RETRY_MS);
-        if self.segments.spares.len() >= wanted || self.upkeep.creating || !retry {
+        // With as many spares as are wanted nothing but one more shows that there is room again.
+        let asks = self.upkeep.is_full() && !self.upkeep.full_by_write && !self.closing;
+        if self.segments.spares.len() >= wanted && !asks || self.upkeep.creating || !retry {
             return;
         }
         self.upkeep.creating = true;
