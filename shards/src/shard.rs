@@ -343,6 +343,7 @@ impl Shard {
             segments: self.segments.len() as u64,
             spares: self.segments.spares.len() as u64,
             live_bytes: self.segments.iter().map(|s| s.live_bytes).sum(),
+            fenced: self.commit.fenced.is_some(),
             ..self.stats
         }
     }

@@ -27,4 +27,6 @@ pub struct ShardStats {
     pub cleaned_bytes: u64,
     /// Segments that came back for use.
     pub recycled_segments: u64,
+    /// Whether the log takes no more writes, since a write or sync has failed.
+    pub fenced: bool,
 }

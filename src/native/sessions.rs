@@ -100,6 +100,14 @@ pub struct SessionsUsage {
     pub gathered: usize,
     /// Bytes that clients have not taken.
     pub unsent_bytes: usize,
+    /// Bytes that are being read for clients.
+    pub reading_bytes: usize,
+    /// Bytes that fetches count for.
+    pub fetching_bytes: usize,
+    /// Requests that are not answered.
+    pub requests: usize,
+    /// Bytes that these count for.
+    pub in_flight_bytes: usize,
 }
 
 /// The connections.
@@ -177,6 +185,10 @@ impl Sessions {
             subscriptions: self.subscriptions.len(),
             gathered: self.listings.len() + self.descriptions.len(),
             unsent_bytes: self.unsent,
+            reading_bytes: self.reading,
+            fetching_bytes: self.fetching,
+            requests: self.connections.iter().map(|(_, connection)| connection.requests as usize).sum(),
+            in_flight_bytes: self.connections.iter().map(|(_, connection)| connection.in_flight).sum(),
         }
     }
 

@@ -10,6 +10,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ringmail_shards::stats::ShardStats;
+
 use super::catalog::{Change, ShardId};
 use super::keeper::{self, Keeper};
 use super::life::{Life, Stage};
@@ -79,6 +81,11 @@ impl<O: Outside> Shard<O> {
     /// everything is answered.
     pub fn usage(&self) -> (SessionsUsage, LogsUsage) {
         (self.sessions.usage(), self.logs.usage())
+    }
+
+    /// Figures of its log.
+    pub fn stats(&self) -> ShardStats {
+        self.logs.stats()
     }
 
     /// The connections.

@@ -25,6 +25,8 @@ pub(super) struct Trouble {
     pub full: bool,
     /// By shard, whether its disk has failed since its start.
     pub failed: Vec<bool>,
+    /// By shard, whether it takes no more writes, once faults are long over.
+    pub fenced: Option<Vec<bool>>,
     /// The time of an idle connection, in microseconds.
     pub idle_us: u64,
     /// Slow disks may hold up anything.
@@ -153,6 +155,9 @@ impl Judge<'_, '_> {
                 ensure(flaw.is_none() && known.status != Status::Gone, Check::Phantom, || {
                     format!("{pending:?} is taken")
                 });
+                let shard = usize::from(self.desk.records.log(self.desk.records.sent(*batch).log).shard);
+                let fenced = self.trouble.fenced.as_ref().is_some_and(|fenced| fenced[shard]);
+                ensure(!fenced, Check::Lost, || format!("shard {shard} has failed, and takes {pending:?}"));
                 self.desk.records.acknowledged(*batch, base, now_us);
                 self.figures.acknowledged += 1;
             }
@@ -181,6 +186,7 @@ impl Judge<'_, '_> {
                 let state = self.desk.records.log(*log);
                 state.starts_at(*log, start);
                 state.start_durable = state.start_durable.max(start);
+                state.is_durable(start, now_us);
             }
         }
         Ok(())
@@ -349,7 +355,13 @@ impl Judge<'_, '_> {
     /// Whether an operation on a log may fail so.
     fn log_error(&mut self, log: LogId, then: Known, code: ErrorCode, reads: bool) -> bool {
         let state = self.desk.records.log(log);
-        let failed = self.trouble.failed.get(usize::from(state.shard)).copied().unwrap_or(true);
+        let shard = usize::from(state.shard);
+        let failed = self.trouble.failed.get(shard).copied().unwrap_or(true);
+        if let (Some(fenced), false) = (&self.trouble.fenced, reads) {
+            // Long after the last fault, a shard takes everything or nothing.
+            return code == ErrorCode::StorageFailed && fenced[shard]
+                || code == ErrorCode::UnknownPartition && may_be_gone(then, state.known());
+        }
         match code {
             ErrorCode::UnknownPartition => may_be_gone(then, state.known()),
             ErrorCode::StorageFailed => failed,
@@ -390,7 +402,7 @@ impl Judge<'_, '_> {
                     }
                     ErrorCode::OffsetOutOfRange => {
                         let log = self.desk.records.log(state.log);
-                        state.offset > known.durable_end || state.offset < log.start_asked
+                        state.offset > known.durable_end || log.may_lack(state.offset)
                     }
                     code => self.log_error(state.log, *known, code, true),
                 }
@@ -449,8 +461,7 @@ impl Judge<'_, '_> {
         if let Some((code, words)) = code {
             connection.subscriptions.remove(&subscription);
             let known = self.desk.records.log(log).known();
-            let deleted =
-                code == ErrorCode::OffsetOutOfRange && offset < self.desk.records.log(log).start_asked;
+            let deleted = code == ErrorCode::OffsetOutOfRange && self.desk.records.log(log).may_lack(offset);
             ensure(deleted || self.log_error(log, known, code, true), Check::Answer, || {
                 format!(
                     "subscription to log {log} at {offset} ends with {code:?}: {words}; {:?}",

@@ -129,6 +129,8 @@ pub(super) struct Connection {
     pub finished_us: Option<u64>,
     /// The client takes nothing before.
     pub deaf_until_us: u64,
+    /// The client takes nothing at all any more.
+    pub never_reads: bool,
     /// Whether an event is planned that sends, or receives.
     pub sending: bool,
     pub receiving: bool,
@@ -152,6 +154,7 @@ impl Connection {
             was_silent: false,
             finished_us: None,
             deaf_until_us: 0,
+            never_reads: false,
             sending: false,
             receiving: false,
         }

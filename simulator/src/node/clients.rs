@@ -10,6 +10,9 @@ use std::rc::Rc;
 /// So much before the idle timeout a request may cross the word of it, in microseconds.
 const NEARLY_US: u64 = 500_000;
 
+/// So long at most a client stays that does not read, in microseconds.
+const UNREAD_US: u64 = 6_000_000;
+
 /// Until a client that the broker does not read tries again, in microseconds.
 const SEND_AGAIN_US: u64 = 300;
 
@@ -19,7 +22,7 @@ impl World<'_> {
         let Some(connection) = self.clients[client].connection.as_mut().filter(|c| c.number == number) else {
             return;
         };
-        if !std::mem::replace(&mut connection.receiving, true) {
+        if !connection.never_reads && !std::mem::replace(&mut connection.receiving, true) {
             let deaf_us = connection.deaf_until_us.saturating_sub(self.schedule.now_us());
             self.schedule.after(deaf_us + 5 + self.rng.below(60), Event::Down { client, number });
         }
@@ -37,6 +40,10 @@ impl World<'_> {
         self.clients[client].acts = false;
         if self.mode == Mode::Leaving {
             return;
+        }
+        if let Some(connection) = self.clients[client].connection.take_if(|c| c.never_reads) {
+            connection.socket.reset();
+            self.abandon(connection);
         }
         if self.clients[client].connection.is_none() {
             self.connect(client);
@@ -69,6 +76,10 @@ impl World<'_> {
         let goes_on = self.mode == Mode::Busy
             && connection.takes_requests()
             && (connection.pending.len() as u64) < self.episode.depth;
+        if connection.never_reads {
+            self.clients[client].acts = true;
+            self.schedule.after(self.rng.below(UNREAD_US), Event::Act { client });
+        }
         self.clients[client].connection = Some(connection);
         if goes_on && self.left_in_round > 0 {
             self.plan_act(client);
@@ -141,6 +152,10 @@ impl World<'_> {
             return;
         };
         connection.receiving = false;
+        if connection.never_reads {
+            self.clients[client].connection = Some(connection);
+            return;
+        }
         let most =
             if self.rng.one_in(self.episode.chop) { self.rng.between(1, 100) as usize } else { usize::MAX };
         let bytes = connection.socket.receive(&mut connection.inbox, most);

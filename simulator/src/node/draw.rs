@@ -75,6 +75,7 @@ impl Episode {
             Mix { produce: 20, fetch: 50, subscribe: 20, ..usual },
             Mix { produce: 15, fetch: 10, look: 15, change: 50, ..usual },
             Mix { misbehave: 12, ..usual },
+            Mix { produce: 60, delete: 12, change: 6, ..usual },
         ];
         Self {
             shards: rng.pick(&[1, 2, 2, 3, 4]),
@@ -84,7 +85,7 @@ impl Episode {
             mix: rng.pick(&mixes),
             depth: rng.pick(&[1, 4, 16, 64]),
             burst: rng.pick(&[1, 3, 8, 16]),
-            large_value: rng.pick(&[0, 0, 200, 20]),
+            large_value: rng.pick(&[0, 200, 20, 4]),
             large_bytes: rng.pick(&[5_000, 20_000, 60_000]),
             think_us: rng.pick(&[10, 100, 1000]),
             socket_bytes: rng.pick(&[2 << 10, 64 << 10, 1 << 20]),
@@ -95,8 +96,8 @@ impl Episode {
             mesh_us: rng.pick(&[5, 100, 2000]),
             turn_us: rng.pick(&[5, 50, 1000]),
             crash: !rng.one_in(4),
-            failing: rng.one_in(4),
-            full: rng.one_in(5),
+            failing: rng.one_in(3),
+            full: rng.one_in(4),
             slow: rng.one_in(4),
             clock: rng.one_in(4),
             round: rng.pick(&[300, 1500, 4000]),
@@ -118,7 +119,7 @@ impl Episode {
         limits.fetch_response = ByteSize::kib(rng.pick(&[64, 1024]));
         config.topics.retention_time = Limit::Unlimited;
         let log = &mut config.log;
-        log.segment = ByteSize::kib(rng.pick(&[1024, 1024, 2048]));
+        log.segment = ByteSize::kib(rng.pick(&[128, 256, 512, 1024]));
         log.write = ByteSize::kib(rng.pick(&[16, 64]));
         log.writes_in_flight = rng.pick(&[1, 2, 8]);
         log.tail_cache = ByteSize::kib(rng.pick(&[0, 64, 512]));
@@ -126,6 +127,7 @@ impl Episode {
         log.read_ahead = ByteSize::kib(rng.pick(&[32, 128]));
         log.reads_in_flight = rng.pick(&[1, 8]);
         log.clean_below = rng.pick(&[0.0, 0.3, 0.8]);
+        log.clean_bandwidth = ByteSize::kib(rng.pick(&[64, 1 << 10, 16 << 10]));
         config
     }
 }

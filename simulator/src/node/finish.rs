@@ -1,6 +1,7 @@
 //! How rounds end: everybody gets what he waits for, everything is read once more, the node ends and starts again.
 
 use super::client::{Asked, Fetch, Request};
+use super::machine::Machine;
 use super::records::Status;
 use super::topics::Fate;
 use super::world::{Event, Mode, World};
@@ -18,6 +19,9 @@ const STOPPED_WITHIN_US: u64 = 4 * SECOND_US;
 
 /// What is left behind by connections is gone within this: longer than the answers to a client may take that is gone.
 const IDLE_WITHIN_US: u64 = 60 * SECOND_US;
+
+/// After so long without faults everything goes on that can: a shard asks a disk that was full for room once a second.
+const QUIET_US: u64 = 2 * SECOND_US;
 
 /// Credit for subscriptions that are to come to the end of their logs.
 const AMPLE_CREDIT: u32 = 64 << 20;
@@ -151,6 +155,11 @@ impl World<'_> {
             if let Some(connection) = &mut self.clients[client].connection {
                 connection.deaf_until_us = 0;
             }
+            // Who does not read goes without a word.
+            if let Some(connection) = self.clients[client].connection.take_if(|c| c.never_reads) {
+                connection.socket.reset();
+                self.abandon(connection);
+            }
         }
         self.run_until("requests are answered", SETTLED_WITHIN_US, |world| {
             world.clients.iter().all(|client| {
@@ -158,8 +167,11 @@ impl World<'_> {
             })
         });
         // What a client has begun that is gone, and what is written without haste, comes to its end too.
-        let until_us = self.schedule.now_us() + SECOND_US;
-        self.run_until("a second passes", 2 * SECOND_US, |world| world.schedule.now_us() >= until_us);
+        let until_us = self.schedule.now_us() + QUIET_US;
+        self.run_until("it is quiet", 2 * QUIET_US, |world| world.schedule.now_us() >= until_us);
+        self.run_until("every budget is given back", IDLE_WITHIN_US, |world| {
+            world.machine.as_ref().is_some_and(|machine| machine.is_at_rest())
+        });
         self.feed_subscriptions();
     }
 
@@ -192,6 +204,7 @@ impl World<'_> {
     /// Reads everything once more.
     fn audit(&mut self) {
         self.look_at_topics();
+        self.write_again();
         self.look_at_ends();
         let live = |(log, state): (&LogId, &super::records::Log)| {
             (state.status == Status::Live).then_some((*log, state.start))
@@ -209,8 +222,23 @@ impl World<'_> {
                     entry.1 = next;
                 }
             }
+            // Retention may have overtaken the look.
+            left.iter_mut().for_each(|(log, next)| *next = (*next).max(self.records.logs[log].start));
         }
         violated(Check::Stuck, format!("the last look does not come to the ends of {left:?}"));
+    }
+
+    /// Once faults are over, writes go on by themselves wherever no write or sync has failed.
+    fn write_again(&mut self) {
+        self.trouble.fenced = self.machine.as_ref().map(Machine::fenced);
+        for shard in 0..self.episode.shards as u16 {
+            let mut logs = self.records.logs.iter().filter(|(_, state)| state.shard == shard);
+            let log = logs.find(|(_, state)| state.status == Status::Live).map(|(log, _)| *log);
+            if let Some(log) = log {
+                self.ask_quietly(|desk, connection| desk.write(connection, log));
+            }
+        }
+        self.trouble.fenced = None;
     }
 
     /// One client, connected and at rest.
@@ -355,6 +383,9 @@ impl World<'_> {
         }
         self.run_until("the node stops", STOPPED_WITHIN_US, |world| {
             world.machine.as_ref().is_some_and(|machine| machine.has_ended())
+        });
+        self.run_until("the connections end with the node", SECOND_US, |world| {
+            world.machine.as_ref().is_some_and(|machine| machine.executor.running() == 0)
         });
         for (shard, disk) in self.disks.iter().enumerate() {
             let sound = !self.trouble.failed[shard];

@@ -4,9 +4,12 @@ use super::executor::Executor;
 use super::mesh::Mesh;
 use super::socket::Socket;
 use super::surroundings::{Clocks, Surroundings};
+use crate::figures::Figures;
 use crate::rng::Rng;
 use ringmail::config::Config;
+use ringmail::native::SessionsUsage;
 use ringmail::native::tasks::{self, Buffers};
+use ringmail::node::logs::LogsUsage;
 use ringmail::node::recovery::{CatalogUnreadable, Recovery};
 use ringmail::node::settings;
 use ringmail::node::shard::{Shard, Shared};
@@ -170,6 +173,42 @@ impl Machine {
             Place::Recovering(_) => true,
         };
         self.executor.running() == 0 && self.mesh.borrow().is_empty() && self.places.iter().all(idle)
+    }
+
+    /// Adds what the shards' logs count to the figures of the run.
+    pub fn count(&self, figures: &mut Figures) {
+        for place in &self.places {
+            let Place::Running(running) = place else { continue };
+            let stats = running.shard.borrow().stats();
+            figures.fences += u64::from(stats.fenced);
+            figures.recycled += stats.recycled_segments;
+            figures.cleaned_bytes += stats.cleaned_bytes;
+        }
+    }
+
+    /// By shard, whether its log takes no more writes.
+    pub fn fenced(&self) -> Vec<bool> {
+        let is_fenced = |place: &Place| match place {
+            Place::Running(running) => running.shard.borrow().stats().fenced,
+            Place::Recovering(_) => false,
+        };
+        self.places.iter().map(is_fenced).collect()
+    }
+
+    /// Whether every request is answered and every answer taken: then nothing is held but connections and subscriptions, of
+    /// which each has one watcher at most.
+    pub fn is_at_rest(&self) -> bool {
+        let at_rest = |place: &Place| match place {
+            Place::Running(Running { shard, buffers, .. }) => {
+                let (sessions, logs) = shard.borrow().usage();
+                let SessionsUsage { connections, subscriptions, .. } = sessions;
+                let only = SessionsUsage { connections, subscriptions, ..SessionsUsage::default() };
+                let waits = LogsUsage { watchers: logs.watchers, ..LogsUsage::default() };
+                sessions == only && logs == waits && logs.watchers <= subscriptions && buffers.used() == 0
+            }
+            Place::Recovering(_) => false,
+        };
+        self.mesh.borrow().is_empty() && self.places.iter().all(at_rest)
     }
 
     /// How far each shard is, and what it holds.

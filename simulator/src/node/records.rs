@@ -53,6 +53,8 @@ pub(super) struct Log {
     pub start: u64,
     /// The greatest start that was asked for.
     pub start_asked: u64,
+    /// Whether its retention may delete what is old.
+    pub retains: bool,
     /// When records up to which offset were known to be durable first; microseconds.
     known: Vec<(u64, u64)>,
 }
@@ -66,7 +68,8 @@ pub(super) struct Known {
 }
 
 impl Log {
-    pub fn new(shard: u16) -> Self {
+    /// A log on this shard, and whether records may go by retention.
+    pub fn new(shard: u16, retains: bool) -> Self {
         Self {
             shard,
             status: Status::Live,
@@ -76,6 +79,7 @@ impl Log {
             start_durable: 0,
             start: 0,
             start_asked: 0,
+            retains,
             known: Vec::new(),
         }
     }
@@ -98,9 +102,14 @@ impl Log {
         self.known.get(at).map(|(at_us, _)| *at_us)
     }
 
+    /// Whether the record at `offset` may be deleted by now.
+    pub fn may_lack(&self, offset: u64) -> bool {
+        offset < self.start_asked || self.retains
+    }
+
     /// Its start is at `start`, as the broker says.
     pub fn starts_at(&mut self, log: LogId, start: u64) {
-        ensure(start <= self.start_asked, Check::Deleted, || {
+        ensure(start <= self.start_asked || self.retains, Check::Deleted, || {
             format!("log {log} begins at {start}: only {} was asked for", self.start_asked)
         });
         self.start = self.start.max(start);

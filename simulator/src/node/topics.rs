@@ -44,6 +44,8 @@ pub(super) struct Topic {
     pub name: String,
     pub existing: Option<Existing>,
     pub change: Option<(Change, Fate)>,
+    /// Whether a retention was asked for, so that records may go.
+    pub retains: bool,
     /// Counts what happened to it.
     pub version: u64,
 }
@@ -59,13 +61,23 @@ pub(super) struct Topics {
 
 impl Topics {
     pub fn new(names: usize) -> Self {
-        let topic = |k| Topic { name: format!("topic-{k}"), existing: None, change: None, version: 0 };
+        let topic = |k| Topic {
+            name: format!("topic-{k}"),
+            existing: None,
+            change: None,
+            retains: false,
+            version: 0,
+        };
         Self { topics: (0..names).map(topic).collect(), ids: BTreeSet::new(), graves: Vec::new() }
     }
 
-    /// A client asks for a change.
-    pub fn begin(&mut self, topic: usize, change: Change, records: &mut Records) {
+    /// A client asks for a change; with `retention`, also for one of those.
+    pub fn begin(&mut self, topic: usize, change: Change, retention: bool, records: &mut Records) {
         let topic = &mut self.topics[topic];
+        topic.retains = retention || topic.retains && !matches!(change, Change::Create { .. });
+        for (log, _) in topic.existing.iter().flat_map(|existing| &existing.logs) {
+            records.log(*log).retains |= topic.retains;
+        }
         topic.version += 1;
         topic.change = Some((change, Fate::Pending));
         if change == Change::Delete {
@@ -180,7 +192,7 @@ impl Topics {
 
     /// A topic that nobody changes is as it should be.
     fn hold(&mut self, topic: usize, info: Option<&TopicInfo<'_>>, records: &mut Records) {
-        let Topic { name, existing, .. } = &mut self.topics[topic];
+        let Topic { name, existing, retains, .. } = &mut self.topics[topic];
         let (existing, info) = match (existing, info) {
             (None, None) => return,
             (Some(existing), None) => violated(Check::Lost, format!("topic {name} is gone: {existing:?}")),
@@ -195,7 +207,7 @@ impl Topics {
             && logs.starts_with(&existing.logs);
         ensure(same, Check::Lost, || format!("topic {name} is {info:?}, and should be {existing:?}"));
         for &(log, shard) in &logs[existing.logs.len()..] {
-            let before = records.logs.insert(log, Log::new(shard));
+            let before = records.logs.insert(log, Log::new(shard, *retains));
             ensure(before.is_none(), Check::Duplicated, || {
                 format!("log {log} of topic {name} was another's: {before:?}")
             });

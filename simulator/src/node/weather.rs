@@ -16,11 +16,11 @@ impl World<'_> {
             let rng = &mut self.rng;
             let mut faults = Faults { speed: speed(slow, rng), ..Faults::default() };
             self.trouble.slow |= slow;
-            if failing && rng.one_in(6) {
-                faults.read_error = if rng.one_in(2) { 20 } else { 0 };
+            if failing && rng.one_in(3) {
+                faults.read_error = if rng.one_in(2) { 10 } else { 0 };
                 faults.write_error = if rng.one_in(4) { 100 } else { 0 };
                 faults.sync_error = if rng.one_in(4) { 50 } else { 0 };
-                faults.create_error = if rng.one_in(2) { 3 } else { 0 };
+                faults.create_error = if rng.one_in(2) { 2 } else { 0 };
             }
             if full && rng.one_in(3) {
                 faults.full = true;

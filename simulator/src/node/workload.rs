@@ -6,7 +6,7 @@ use super::records::{Known, Records, Status};
 use super::topics::{Change, Topics};
 use crate::rng::Rng;
 use ringmail_wire::protocol::{
-    Acks, AlterTopicRequest, Api, CreateTopicRequest, CreditRequest, DeleteRecordsRequest,
+    Acks, AlterTopicRequest, Api, ConfigEntry, CreateTopicRequest, CreditRequest, DeleteRecordsRequest,
     DeleteTopicRequest, DescribeTopicRequest, FetchPartition, FetchRequest, FrameHeader, HandshakeRequest,
     ListOffsetsQuery, ListOffsetsRequest, ListTopicsRequest, LogId, MetadataRequest, OffsetQuery,
     PROTOCOL_VERSION, SubscribeRequest, UnsubscribeRequest, features, put_frame, put_produce,
@@ -128,6 +128,19 @@ impl Desk<'_> {
             connection.expect(Api::Produce, Request::Produce { batch, flaw, known }, self.now_us)
         };
         put_produce(&mut connection.out, correlation, log, acks, bytes.len());
+        connection.out.extend_from_slice(&bytes);
+    }
+
+    /// Appends one record, which is to be durable.
+    pub fn write(&mut self, connection: &mut Connection, log: LogId) {
+        let (known, mut bytes) = (self.records.log(log).known(), Vec::new());
+        let before = connection.batches.get(&log).copied();
+        let to = (log, Acks::Synced);
+        let batch = self.records.make(to, &[10], self.wall_ms as i64, before, &mut bytes);
+        connection.batches.insert(log, batch);
+        let request = Request::Produce { batch, flaw: None, known };
+        let correlation = connection.expect(Api::Produce, request, self.now_us);
+        put_produce(&mut connection.out, correlation, log, Acks::Synced, bytes.len());
         connection.out.extend_from_slice(&bytes);
     }
 
@@ -331,20 +344,31 @@ impl Desk<'_> {
         let (now_us, name) = (self.now_us, state.name.clone());
         let request = Request::Change { topic };
         let more = self.rng.between(1, self.episode.partitions) as u32;
+        let (bytes, ms) = (self.rng.pick(&["0", "20000", "300000"]), self.rng.pick(&["50", "3000", "-1"]));
+        let mut config = Vec::new();
+        if self.rng.one_in(3) {
+            config.push(ConfigEntry { key: "retention.bytes", value: bytes });
+            config.push(ConfigEntry { key: "retention.ms", value: ms });
+        }
         match state.existing.as_ref().map(|existing| existing.partitions) {
             None => {
-                self.topics.begin(topic, Change::Create { partitions: more }, self.records);
-                let body = CreateTopicRequest { partitions: more, name: &name, config: Vec::new() };
+                self.topics.begin(
+                    topic,
+                    Change::Create { partitions: more },
+                    !config.is_empty(),
+                    self.records,
+                );
+                let body = CreateTopicRequest { partitions: more, name: &name, config };
                 connection.ask(Api::CreateTopic, &body, request, now_us);
             }
             Some(present) if self.rng.one_in(2) && present < 20 => {
-                let partitions = present + more;
-                self.topics.begin(topic, Change::Alter { partitions }, self.records);
-                let body = AlterTopicRequest { partitions, name: &name, config: Vec::new() };
+                let partitions = present + if config.is_empty() { more } else { 0 };
+                self.topics.begin(topic, Change::Alter { partitions }, !config.is_empty(), self.records);
+                let body = AlterTopicRequest { partitions, name: &name, config };
                 connection.ask(Api::AlterTopic, &body, request, now_us);
             }
             Some(_) => {
-                self.topics.begin(topic, Change::Delete, self.records);
+                self.topics.begin(topic, Change::Delete, false, self.records);
                 connection.ask(Api::DeleteTopic, &DeleteTopicRequest { name: &name }, request, now_us);
             }
         }
@@ -352,7 +376,7 @@ impl Desk<'_> {
 
     /// What clients should not do.
     fn misbehave(&mut self, connection: &mut Connection) {
-        match self.rng.below(8) {
+        match self.rng.below(9) {
             // Half a frame, and nothing more.
             0 => {
                 connection.out.extend_from_slice(&[200, 0, 0, 0, 1, 2]);
@@ -375,6 +399,14 @@ impl Desk<'_> {
                 let header =
                     FrameHeader { body: 0, correlation, api: 99, version: PROTOCOL_VERSION, code: 0 };
                 connection.out.extend_from_slice(&header.to_bytes());
+            }
+            // It asks, and never takes an answer.
+            7 => {
+                for _ in 0..20 {
+                    self.fetch(connection);
+                }
+                connection.never_reads = true;
+                connection.may_end = Some("it does not read");
             }
             _ => {
                 let subscription = u32::MAX;

@@ -374,7 +374,9 @@ impl<'a> World<'a> {
 
     /// The node is gone at once, and with it all connections.
     pub fn lose_node(&mut self, power: bool) {
-        self.machine = None;
+        if let Some(machine) = self.machine.take() {
+            machine.count(&mut self.figures);
+        }
         for disk in &mut self.disks {
             if power { disk.cut_power() } else { disk.kill() }
         }

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use ringmail_shards::api::{Answer, AppendError, Event, LogState, ReadData, ReadError, Token};
 use ringmail_shards::shard::Shard as Engine;
+use ringmail_shards::stats::ShardStats;
 use ringmail_wire::protocol::{Acks, LogId};
 
 use self::link::Link;
@@ -155,6 +156,11 @@ impl Logs {
     /// The wall clock at the last tick.
     pub fn wall_ms(&self) -> u64 {
         self.wall_ms
+    }
+
+    /// Figures of this shard's own log.
+    pub fn stats(&self) -> ShardStats {
+        self.engine.stats()
     }
 
     /// What waits for logs and other shards.
