@@ -202,8 +202,10 @@ impl World<'_> {
         let files = member.disk.files();
         member.shard = Some(Shard::open(member.config.clone(), &files, wall_ms));
         member.stage = Stage::Recovering;
-        let (boot, words) = (member.boot, format!("{} files; {:?}", files.len(), member.config));
-        self.trace.note(self.schedule.now_us(), shard as u32, "start", &words);
+        let (boot, now_us) = (member.boot, self.schedule.now_us());
+        self.trace.event(now_us, shard as u32, "start", &[("files", files.len() as u64)]);
+        // Not for the hash: it tells of an address in memory.
+        self.trace.remark(now_us, shard as u32, "configuration", || format!("{:?}", member.config));
         for ExistingFile { file, bytes } in files {
             let contents = self.members[shard].disk.contents(file).unwrap_or_default();
             self.trace.remark(self.schedule.now_us(), shard as u32, "file", || {

@@ -89,6 +89,13 @@ impl World<'_> {
             let max_bytes = self.rng.pick(&[1 << 10, 64 << 10, 256 << 10]);
             while at < self.logs[&log].high_watermark {
                 let data = self.inspect(shard, log, at, max_bytes);
+                if matches!(data, Err(ReadError::OutOfRange { .. })) {
+                    // Retention may let it go meanwhile.
+                    self.observe(shard, log);
+                    let before = std::mem::replace(&mut at, self.logs[&log].start);
+                    ensure(before < at, Check::Lost, || format!("log {log} at {at} is out of range"));
+                    continue;
+                }
                 let data =
                     data.unwrap_or_else(|error| violated(Check::Lost, format!("log {log} at {at}: {error}")));
                 self.figures.served += self.logs[&log].check_read(at, max_bytes, &data);

@@ -7,6 +7,9 @@ use super::world::{Event, World};
 use crate::check::{Check, ensure, violated};
 use crate::disk::DiskStats;
 use ringmail_shards::api::{Acks, Answer, AppendError, LogId, ReadError};
+use ringmail_shards::format::entry::ENTRY_HEADER_BYTES;
+use ringmail_shards::format::frame::FRAME_HEADER_BYTES;
+use ringmail_shards::io::BLOCK_BYTES;
 use ringmail_wire::batch::{BatchBuilder, Compression};
 
 /// Microseconds after which a client tries again whose shard is not there.
@@ -19,6 +22,9 @@ const BATCH_LIMIT: usize = 1 << 20;
 const SPOILED: u64 = 150;
 /// Bytes of a batch before those that its own CRC covers, and that make a difference.
 const BASE_OFFSET_AND_LENGTH: usize = 12;
+
+/// Bytes around a batch in a frame of its own.
+const FRAME_BYTES: usize = FRAME_HEADER_BYTES + ENTRY_HEADER_BYTES;
 
 /// A client: it makes one request after another.
 #[derive(Debug)]
@@ -251,8 +257,9 @@ impl World<'_> {
             AppendError::UnknownLog(_) | AppendError::Closed => false,
             AppendError::Batch(_) => spoiled,
             AppendError::TooLarge { .. } => bytes.is_some_and(|bytes| {
-                let segment = member.config.segment_bytes as usize / 2;
-                spoiled || bytes > limit.min(member.config.max_batch_bytes).min(segment)
+                let frame = (bytes + FRAME_BYTES).next_multiple_of(BLOCK_BYTES);
+                let fits = frame <= member.config.segment_bytes as usize / 2;
+                spoiled || !fits || bytes > limit.min(member.config.max_batch_bytes)
             }),
             AppendError::Overloaded(pending) => *pending >= member.config.max_pending_bytes,
             AppendError::Full => member.full,
