@@ -140,6 +140,10 @@ impl Shard {
     pub(crate) fn clean_read(&mut self, read: Read) {
         self.cleaner.reading = false;
         let Some(&job) = self.cleaner.jobs.front() else { return };
+        if !self.logs.contains_key(&job.log) {
+            // It was deleted meanwhile: a copy would outlive what is known of its deletion. The next step sees that.
+            return;
+        }
         let limits = Limits { log: read.log, from: read.offset, until: read.until, max_bytes: usize::MAX };
         let mut found = Vec::new();
         let walked = assembly::walk(&read.pieces, limits, |entry, data, at| {

@@ -161,17 +161,19 @@ impl Log {
         true
     }
 
-    /// Puts those parts of an extent at their places whose offsets no other extent has; gives the bytes that this
-    /// brought to life. An extent that serves in several parts is counted with the first.
+    /// Puts those parts of an extent at their places whose offsets no other extent has; gives the bytes that this brought to
+    /// life. How many a part has is not known: it counts as one, for retention by bytes not to let go of too much.
     pub fn insert_missing(&mut self, extent: &Extent) -> u64 {
         let mut live = 0;
-        let mut from = extent.from.max(self.start);
+        let first = extent.from.max(self.start);
+        let mut from = first;
         while from < extent.end {
             let at = self.extent_from(from);
             let next = self.extents.get(at).map(|e| (e.from, e.end));
             let end = next.map_or(extent.end, |(next, _)| next.min(extent.end));
             if from < end {
-                let bytes = if live == 0 { extent.bytes } else { 1 };
+                let whole = (from, end) == (first, extent.end);
+                let bytes = if whole { extent.bytes } else { 1 };
                 live += bytes;
                 self.extents.insert(at, Extent { from, end, bytes, ..extent.clone() });
             }
@@ -186,4 +188,27 @@ pub(crate) fn runs_from(runs: &[Run], base: u64, offset: u64) -> &[Run] {
     let delta = u32::try_from(offset.saturating_sub(base)).unwrap_or(u32::MAX);
     let after = runs.partition_point(|r| r.offset_delta <= delta);
     &runs[after.saturating_sub(1)..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LogConfig;
+
+    fn sealed(from: u64, end: u64, bytes: u64) -> Extent {
+        let index = ExtentIndex::Sealed { section_at: 0, section_bytes: 0 };
+        let (segment, max_timestamp, relocated, lost) = (1, 0, false, false);
+        Extent { segment, base: from, from, end, max_timestamp, bytes, relocated, lost, index }
+    }
+
+    #[test]
+    fn of_an_extent_that_serves_in_part_no_more_bytes_are_counted_than_it_may_have() {
+        let mut log = Log::new(LogConfig::KEEP, 0, 100);
+        assert!(log.insert(sealed(40, 50, 500)));
+        assert_eq!(log.insert_missing(&sealed(0, 60, 6000)), 2, "two parts, of bytes that are not known");
+        assert_eq!(log.insert_missing(&sealed(60, 100, 4000)), 4000, "all of it");
+        let bytes: Vec<_> = log.extents.iter().map(|e| (e.from, e.end, e.bytes)).collect();
+        assert_eq!(bytes, [(0, 40, 1), (40, 50, 500), (50, 60, 1), (60, 100, 4000)]);
+        assert_eq!(log.state().bytes, 4502);
+    }
 }

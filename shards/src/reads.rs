@@ -459,13 +459,19 @@ impl Shard {
             }
             Want::Clean => self.clean_failed(result.err()),
             Want::Ahead => {
-                let Some(ahead) = self.reads.ahead.get_mut(&(read.log, read.offset)) else { return };
-                if ahead.read == Some(id) {
-                    ahead.read = None;
-                    ahead.bytes = result.as_ref().map_or(0, |d| d.bytes);
-                    self.reads.ahead_bytes += ahead.bytes;
-                    ahead.result = Some(result);
-                }
+                let key = (read.log, read.offset);
+                let Some(ahead) = self.reads.ahead.get_mut(&key).filter(|a| a.read == Some(id)) else {
+                    return;
+                };
+                let Ok(data) = &result else {
+                    // Whoever asks for it later is to learn how the disk is then.
+                    self.reads.ahead.remove(&key);
+                    return;
+                };
+                ahead.read = None;
+                ahead.bytes = data.bytes;
+                self.reads.ahead_bytes += ahead.bytes;
+                ahead.result = result.ok();
             }
         }
     }

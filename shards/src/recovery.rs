@@ -86,6 +86,8 @@ pub(crate) struct Recovery {
     opening: usize,
     /// Files of which nothing bears out what the first block says, until it is known what the others hold.
     doubtful: Vec<usize>,
+    /// Files that look spare, but hold frames, until it is known what the others hold.
+    stray: Vec<usize>,
     /// Segments of which it is known which files hold them.
     sure: Set<u64>,
     jobs: Map<IoId, Job>,

@@ -1,7 +1,7 @@
 //! Reading ahead: a reader that goes on where it stopped finds the next pieces under way already.
 
 use super::{ReadId, Started, Want};
-use crate::api::{Answer, LogId, ReadData, ReadError, Token};
+use crate::api::{Answer, LogId, ReadData, Token};
 use crate::format::footer::RUN_BYTES;
 use crate::shard::Shard;
 
@@ -13,7 +13,7 @@ const AHEAD_BYTES: usize = 32 << 20;
 #[derive(Debug)]
 pub(super) struct Ahead {
     pub read: Option<ReadId>,
-    pub result: Option<Result<ReadData, ReadError>>,
+    pub result: Option<ReadData>,
     pub next: u64,
     pub bytes: usize,
     pub max_bytes: usize,
@@ -32,13 +32,12 @@ impl Shard {
         self.reads.ahead.get(&(log, offset)).filter(|ahead| ahead.max_bytes <= max_bytes)?;
         let ahead = self.reads.ahead.remove(&(log, offset))?;
         self.reads.ahead_bytes -= ahead.bytes.min(self.reads.ahead_bytes);
-        if let Some(result) = ahead.result {
-            let mut result = result;
-            if let (Ok(data), Some(log)) = (&mut result, self.logs.get(&log)) {
+        if let Some(mut data) = ahead.result {
+            if let Some(log) = self.logs.get(&log) {
                 data.state = log.state_without_bytes();
             }
             self.read_ahead(log, ahead.next, ahead.max_bytes);
-            return Some(Answer::Now(result));
+            return Some(Answer::Now(Ok(data)));
         }
         let read = self.reads.under_way.get_mut(&ahead.read?)?;
         read.want = Want::Batches(token);

@@ -37,12 +37,15 @@ impl Recovery {
         }
         let files = &self.files;
         self.doubtful.sort_unstable_by_key(|k| Reverse(files[*k].id));
-        match self.doubtful.pop() {
-            Some(k) => {
-                self.opening += 1;
-                self.take_doubtful(shard, k);
-            }
-            None => self.take_sealed(shard),
+        self.stray.sort_unstable_by_key(|k| Reverse(files[*k].id));
+        if let Some(k) = self.doubtful.pop() {
+            self.opening += 1;
+            self.take_doubtful(shard, k);
+        } else if let Some(k) = self.stray.pop() {
+            self.opening += 1;
+            self.take_stray(shard, k);
+        } else {
+            self.take_sealed(shard);
         }
     }
 
@@ -99,6 +102,20 @@ impl Recovery {
         let ends = Ends::read(head, tail, *bytes, Some(shard.config.shard));
         let elsewhere = ends.header.is_some_and(|h| self.sure.contains(&h.segment));
         self.ends_known(shard, k, if elsewhere { self.without_first_block(shard, k) } else { ends });
+    }
+
+    /// What all others hold is known: are the frames in this file, which looks spare, of a segment that has only begun? A later
+    /// start may find frames of one that was cut off whole, and is known again by its number.
+    fn take_stray(&mut self, shard: &mut Shard, k: usize) {
+        let file = &self.files[k];
+        let segment = file.header.map_or(0, |h| h.segment);
+        let newest_sealed = self.sealed.iter().map(|s| s.number).max().unwrap_or(0);
+        if !self.sure.contains(&segment) && segment > newest_sealed {
+            return self.file_known(shard, k);
+        }
+        let written = file.first != FirstBlock::Blank;
+        Self::take_spare_file(shard, file.id, file.bytes, written);
+        self.opened(shard);
     }
 
     fn ends_known(&mut self, shard: &mut Shard, k: usize, ends: Ends) {

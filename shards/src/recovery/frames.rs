@@ -28,6 +28,8 @@ impl Recovery {
                 self.cut_off.push(header.previous_frame + 1..first);
                 match before {
                     Some((b, _)) if b.segment + 1 == header.segment => {}
+                    // Segments are used again once later ones are sealed: one that is missing here never became durable.
+                    _ if header.segment > self.newest_sealed => {}
                     Some((_, Some(last))) => self.accounted.push(last + 1..first),
                     Some((b, None)) => self.accounted.push(b.first_frame..first),
                     None => self.accounted.push(0..first),
@@ -39,9 +41,9 @@ impl Recovery {
         self.accounted.extend(self.cut_off.iter().cloned());
     }
 
-    /// The first frame from the next one on, and before `until`, that is nowhere though it should be.
-    fn first_lost(&self, until: u64) -> Option<u64> {
-        let mut at = self.expected;
+    /// The first frame from `from` on, and before `until`, that is nowhere though it should be.
+    fn first_lost(&self, from: u64, until: u64) -> Option<u64> {
+        let mut at = from;
         while at < until {
             match self.accounted.iter().find(|range| range.contains(&at)) {
                 Some(range) => at = range.end,
@@ -54,7 +56,7 @@ impl Recovery {
     pub(super) fn next_scan(&mut self, shard: &mut Shard) {
         let Some(next) = self.unsealed.pop_front() else { return self.scanned(shard) };
         let UnsealedFile { file, bytes, number, header } = next;
-        if self.held.is_empty() && self.first_lost(header.first_frame).is_none() {
+        if self.held.is_empty() && self.first_lost(self.expected, header.first_frame).is_none() {
             self.expected = self.expected.max(header.first_frame);
         }
         let mut segment = Segment::new(number, bytes, header.first_frame, header.incarnation);
@@ -111,8 +113,9 @@ impl Recovery {
             let entered = self.enter_segment(shard, frame.header.segment);
             let missing = frame.header.number > self.expected;
             let broken = missing || frame.wrong.is_some();
-            let first = if missing { self.expected } else { frame.header.number };
-            if !entered || broken && first > self.max_durable {
+            // Of what is not whole, this is the last. It need not have been durable because what stands before it was.
+            let last = frame.header.number - u64::from(frame.wrong.is_none());
+            if !entered || broken && last > self.max_durable {
                 // A torn tail: nothing from here on was ever acknowledged as durable.
                 break;
             }
@@ -136,7 +139,7 @@ impl Recovery {
         if self.expected >= first_frame {
             return true;
         }
-        if self.first_lost(first_frame).is_some_and(|lost| lost > self.max_durable) {
+        if self.first_lost(self.expected.max(self.max_durable + 1), first_frame).is_some() {
             return false;
         }
         self.report_lost_end(shard, first_frame);
@@ -147,7 +150,7 @@ impl Recovery {
     /// Reports frames before `until` that are lost from the end of a segment. Its footer is to leave the place alone where they
     /// stood.
     fn report_lost_end(&self, shard: &mut Shard, until: u64) {
-        let Some(lost) = self.first_lost(until) else { return };
+        let Some(lost) = self.first_lost(self.expected, until) else { return };
         let held = |s: &&mut Segment| s.state == SegmentState::Closed && s.first_frame <= lost;
         let Some(segment) = shard.segments.iter_mut().rfind(held) else { return };
         let position = segment.position.max(BLOCK_BYTES as u64);

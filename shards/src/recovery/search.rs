@@ -82,6 +82,11 @@ impl Recovery {
             previous_frame: first,
             ..SegmentHeader::of_frame(&frame, file.bytes)
         });
+        let looks_spare = matches!(file.first, FirstBlock::Spare { .. } | FirstBlock::Blank);
+        if looks_spare && file.header.is_some() && file.trailer.is_none() {
+            self.stray.push(k);
+            return self.opened(shard);
+        }
         self.file_known(shard, k);
     }
 }

@@ -141,6 +141,31 @@ impl MemDisk {
         self.outstanding.is_empty()
     }
 
+    /// Completes the first outstanding operation of which this holds.
+    pub fn complete_first(&mut self, wanted: impl Fn(&IoOp) -> bool) -> Option<(IoId, IoResult)> {
+        let k = self.outstanding.iter().position(|(_, op)| wanted(op))?;
+        let (id, op) = self.outstanding.remove(k);
+        Some((id, self.execute(op)))
+    }
+
+    /// Where the outstanding writes go, in the order in which they were asked for.
+    pub fn writes_outstanding(&self) -> Vec<(FileId, u64)> {
+        let write = |op: &IoOp| match op {
+            IoOp::Write { file, position, .. } => Some((*file, *position)),
+            _ => None,
+        };
+        self.outstanding.iter().filter_map(|(_, op)| write(op)).collect()
+    }
+
+    /// Power is lost, and with it all that was not synced.
+    pub fn lose_unsynced(&mut self) {
+        self.outstanding.clear();
+        for f in self.files.values_mut() {
+            f.unsynced.clear();
+            f.seen.clone_from(&f.durable);
+        }
+    }
+
     fn execute(&mut self, op: IoOp) -> IoResult {
         if self.no_room.is_some_and(|no_room| no_room(&op)) {
             return Err(ringmail_shards::io::IoError::Full);
