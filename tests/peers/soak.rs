@@ -24,8 +24,13 @@ const WARM_UP: f64 = 0.4;
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
-/// What resident memory goes up and down by anyway, in MiB: a slope is known to no more than this in the time measured.
-const WOBBLE_MIB: f64 = 2.0;
+/// Memory goes up while a segment fills, and down as it is deleted; looked at is its floor in so many seconds at least, and in so
+/// many periods at most.
+const PERIOD_SECONDS: f64 = 18.0;
+const PERIODS: usize = 20;
+
+/// What that goes up and down by anyway, in MiB: growth is known to no more than this in the time measured.
+const WOBBLE_MIB: f64 = 4.0;
 
 /// Growth that is aimed at, in MiB an hour.
 const AIM_MIB_PER_HOUR: f64 = 1.0;
@@ -101,6 +106,25 @@ fn slope(points: &[(f64, f64)]) -> f64 {
     let together: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
     let apart: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
     together / apart
+}
+
+/// The lowest of the points (hours, MiB) in each period.
+fn floors(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let hours = points[points.len() - 1].0 - points[0].0;
+    let periods = ((hours * 3_600.0 / PERIOD_SECONDS) as usize).clamp(2, PERIODS);
+    let lowest = |period: &[(f64, f64)]| period.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1));
+    // What is left over at the end may be less than a period.
+    points.chunks_exact((points.len() / periods).max(1)).filter_map(lowest).collect()
+}
+
+#[test]
+fn growth_is_found_below_what_goes_up_and_down() {
+    let hours = |second: u32| f64::from(second) / 3_600.0;
+    let points: Vec<_> = (0..240)
+        .map(|second| (hours(second), 30.0 + f64::from(second % 15) + 60.0 * hours(second)))
+        .collect();
+    let slope = slope(&floors(&points));
+    assert!((slope - 60.0).abs() < 6.0, "{slope}");
 }
 
 #[test]
@@ -182,10 +206,10 @@ fn report(broker: &Broker, minutes: f64, before: usize, visits: u64, points: &[(
     // What was reset a moment ago is not closed yet.
     std::thread::sleep(Duration::from_secs(3));
     let after = descriptors(broker.id());
-    let slope = slope(points);
-    let hours = minutes * (1.0 - WARM_UP) / 60.0;
+    let floors = floors(points);
+    let (slope, hours) = (slope(&floors), floors[floors.len() - 1].0 - floors[0].0);
     let bound = AIM_MIB_PER_HOUR + WOBBLE_MIB / hours;
-    let (first, last) = (points[0].1, points[points.len() - 1].1);
+    let (first, last) = (floors[0].1, floors[floors.len() - 1].1);
     println!(
         "\n{minutes} minutes, {visits} connections ({:.0}/s), memory {first:.1} to {last:.1} MiB, slope {slope:.2} MiB/h \
          (bound {bound:.1}: {AIM_MIB_PER_HOUR} and {WOBBLE_MIB} MiB of wobble in {:.1} min), descriptors {before} before, {after} after",
