@@ -23,6 +23,8 @@ pub mod serve;
 mod sessions;
 mod subscribe;
 pub mod tasks;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod waiter;
 

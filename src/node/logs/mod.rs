@@ -7,6 +7,8 @@
 mod catalog;
 mod link;
 mod peer;
+#[cfg(test)]
+pub(crate) mod tests;
 mod watch;
 
 use std::collections::VecDeque;
