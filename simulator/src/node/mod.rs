@@ -6,6 +6,22 @@
 //! [`world`] has the order of events, [`clients`] what clients do, [`workload`] what they ask for, [`answers`] what they may
 //! be told, [`weather`] what goes wrong, [`finish`] how rounds end and what must be true then.
 
+//!
+//! What is promised, and checked:
+//!
+//! - Nothing is lost that was acknowledged as durable or served to anybody, whatever crash or fault; what was acknowledged as
+//!   written survives the death of the process. Everything is read once more at the end of a round.
+//! - Records of one connection to one partition keep their order, stand at one offset each, and are what was sent: no batch
+//!   that was refused, nobody sent, or was sent elsewhere.
+//! - What was deleted stays deleted, and nothing is deleted that neither a client nor a retention asked for.
+//! - Every request is answered once, with a code that its case may have, or its connection ends for a reason that the model
+//!   knows. A fetch that waits hears of what comes; a subscription comes to the end of its log.
+//! - Topics and partitions are as they were confirmed, with the ids that they had, whichever shard is asked.
+//! - Once faults are over, everything ends in time: writes resume by themselves wherever no write or sync has failed, and where
+//!   one has, no write is taken until the next start.
+//! - At quiet times nothing is held but connections and their subscriptions; when the clients are gone, nothing at all; when
+//!   the node has ended in order, no task of a connection is left.
+
 mod answers;
 mod client;
 mod clients;
