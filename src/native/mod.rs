@@ -21,6 +21,7 @@ mod receive;
 mod requests;
 pub mod serve;
 mod sessions;
+mod shares;
 mod subscribe;
 pub mod tasks;
 #[cfg(test)]
