@@ -1,10 +1,13 @@
 //! The lock on a data directory.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::Path;
 
 use super::{DataDirError, failed};
+
+/// Characters for the number of a process.
+const PROCESS_CHARS: usize = 20;
 
 /// Held until it is dropped, or until the process ends, however it ends.
 #[derive(Debug)]
@@ -27,9 +30,17 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(failed("lock", path)(source)),
         }
-        let noted = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        noted.map_err(failed("write", path))?;
+        note_process(&mut file).map_err(failed("write", path))?;
         Ok(Self { _file: file })
+    }
+}
+
+/// Writes down whose lock this is, of one length, over what an earlier process wrote: so a full disk has room for it.
+fn note_process(file: &mut File) -> io::Result<()> {
+    match file.write_all(format!("{:<PROCESS_CHARS$}\n", std::process::id()).as_bytes()) {
+        // It is for the words of an error alone.
+        Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Ok(()),
+        result => result,
     }
 }
 
