@@ -12,7 +12,7 @@ use ringmail_shards::config::ShardConfig;
 use super::error::StartError;
 use super::host::Host;
 use super::message::Message;
-use super::recovery::{Recovered, Recovery};
+use super::recovery::{Recovered, Recovery, RecoveryError};
 use super::settings;
 use super::shard::{Shard, Shared};
 use crate::config::Config;
@@ -116,6 +116,14 @@ impl ShardStart {
         Ok(())
     }
 
+    fn not_recovered(&self, shard: u16, error: RecoveryError) -> StartError {
+        let directory = self.directory.clone();
+        match error {
+            RecoveryError::Log(reason) => StartError::Log { shard, directory, reason },
+            RecoveryError::Catalog(reason) => StartError::Catalog { reason },
+        }
+    }
+
     /// Recovers the log; on shard 0 also the catalog.
     async fn recover(&self, shard: u16) -> Result<(Recovered, Disk), StartError> {
         let failed = |source| StartError::Disk { directory: self.directory.clone(), source };
@@ -128,7 +136,7 @@ impl ShardStart {
         let started = Instant::now();
         let mut report_at = started + REPORT_EVERY;
         let mut reads = 0_u64;
-        while !recovery.step().map_err(|error| StartError::Catalog { reason: error.to_string() })? {
+        while !recovery.step().map_err(|error| self.not_recovered(shard, error))? {
             reads += drive(&mut recovery, &mut disk).await.map_err(failed)?;
             if Instant::now() >= report_at {
                 report_at += REPORT_EVERY;

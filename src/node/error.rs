@@ -44,6 +44,19 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// A shard's log cannot be recovered.
+    #[error(
+        "cannot recover the log of shard {shard} in {}: {reason}; nothing that is stored was changed: see to the cause, and start again",
+        directory.display()
+    )]
+    Log {
+        /// The shard.
+        shard: u16,
+        /// The shard's directory.
+        directory: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The catalog cannot be read.
     #[error(
         "the catalog of topics in shard-000 cannot be read: {reason}; nothing was changed: restore the data directory from a \

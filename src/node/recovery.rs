@@ -38,10 +38,16 @@ enum Step {
     Done(Option<(Catalog, usize)>),
 }
 
-/// Why the catalog cannot be read.
+/// Why a shard cannot recover.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct CatalogUnreadable(String);
+pub enum RecoveryError {
+    /// The log cannot be read, or what has to be written before it is used cannot be.
+    #[error("{0}")]
+    Log(String),
+    /// The catalog cannot be read.
+    #[error("{0}")]
+    Catalog(String),
+}
 
 impl Recovery {
     /// Begins to recover the log in these files, of one of `shards` shards. `wall_ms` is milliseconds since the Unix epoch.
@@ -62,11 +68,11 @@ impl Recovery {
     /// Goes on as far as the disk has come. Whether all is done.
     ///
     /// # Errors
-    /// If the catalog cannot be read or makes no sense. The broker does not start without all of it: what it would not know, it
-    /// might give out again.
-    pub fn step(&mut self) -> Result<bool, CatalogUnreadable> {
+    /// If the log cannot be recovered; or if the catalog cannot be read or makes no sense. The broker does not start without all of
+    /// it: what it would not know, it might give out again.
+    pub fn step(&mut self) -> Result<bool, RecoveryError> {
         loop {
-            let read = self.take_events();
+            let read = self.take_events()?;
             match &mut self.step {
                 Step::Log if !self.engine.is_ready() => return Ok(false),
                 Step::Log if self.shard == 0 => self.step = self.open_catalog(),
@@ -91,10 +97,11 @@ impl Recovery {
     }
 
     /// Reports what the engine says; gives the end of a read.
-    fn take_events(&mut self) -> Option<Result<ReadData, ReadError>> {
+    fn take_events(&mut self) -> Result<Option<Result<ReadData, ReadError>>, RecoveryError> {
         while let Some(event) = self.engine.next_event() {
             match event {
-                Event::Read { result, .. } => return Some(result),
+                Event::Read { result, .. } => return Ok(Some(result)),
+                Event::Fenced { reason } => return Err(RecoveryError::Log(reason)),
                 Event::Damage(damage) => tracing::error!(
                     shard = self.shard,
                     %damage,
@@ -103,7 +110,7 @@ impl Recovery {
                 _ => {}
             }
         }
-        None
+        Ok(None)
     }
 
     fn open_catalog(&mut self) -> Step {
@@ -113,7 +120,7 @@ impl Recovery {
     }
 
     /// Reads the next records of the catalog, if there are any.
-    fn read_on(&mut self) -> Result<(), CatalogUnreadable> {
+    fn read_on(&mut self) -> Result<(), RecoveryError> {
         let state = self.engine.log_state(CATALOG_LOG).expect("the log was made known");
         let Step::Catalog { replay, offset, reading } = &mut self.step else { return Ok(()) };
         if *offset >= state.high_watermark {
@@ -130,29 +137,29 @@ impl Recovery {
     }
 
     /// A log on a shard that does not exist is in another data directory: nobody could serve it.
-    fn check_owners(&self, catalog: &Catalog) -> Result<(), CatalogUnreadable> {
+    fn check_owners(&self, catalog: &Catalog) -> Result<(), RecoveryError> {
         let shards = self.shards;
         catalog.beyond(shards).map_or(Ok(()), |(log, shard)| {
             let words =
                 format!("log {log} is on shard {shard}, and this directory has {shards}, counted from 0");
-            Err(CatalogUnreadable(words))
+            Err(RecoveryError::Catalog(words))
         })
     }
 
-    fn take_records(&mut self, result: Result<ReadData, ReadError>) -> Result<(), CatalogUnreadable> {
+    fn take_records(&mut self, result: Result<ReadData, ReadError>) -> Result<(), RecoveryError> {
         let Step::Catalog { replay, offset, reading } = &mut self.step else { return Ok(()) };
         *reading = false;
-        let data = result.map_err(|error| CatalogUnreadable(error.to_string()))?;
+        let data = result.map_err(|error| RecoveryError::Catalog(error.to_string()))?;
         if data.next_offset <= *offset {
             let words = format!("its records end at offset {offset}, before their time");
-            return Err(CatalogUnreadable(words));
+            return Err(RecoveryError::Catalog(words));
         }
         for batch in data.pieces.iter().flat_map(|piece| Batches::new(piece)) {
             let replayed = batch.map_err(|error| error.to_string()).and_then(|batch| {
                 batch.check().map_err(|error| error.to_string())?;
                 replay.batch(&batch).map_err(|error| error.to_string())
             });
-            replayed.map_err(CatalogUnreadable)?;
+            replayed.map_err(RecoveryError::Catalog)?;
         }
         *offset = data.next_offset;
         Ok(())

@@ -10,7 +10,7 @@ use ringmail::config::Config;
 use ringmail::native::SessionsUsage;
 use ringmail::native::tasks::{self, Buffers};
 use ringmail::node::logs::LogsUsage;
-use ringmail::node::recovery::{CatalogUnreadable, Recovery};
+use ringmail::node::recovery::{Recovery, RecoveryError};
 use ringmail::node::settings;
 use ringmail::node::shard::{Shard, Shared};
 use ringmail_shards::io::{ExistingFile, IoId, IoOp, IoResult};
@@ -78,11 +78,7 @@ impl Machine {
     }
 
     /// Lets the recovery of a shard go on; gives what it wants of the disk. Whether it has come to its end.
-    pub fn recover(
-        &mut self,
-        shard: usize,
-        wanted: &mut Vec<(IoId, IoOp)>,
-    ) -> Result<bool, CatalogUnreadable> {
+    pub fn recover(&mut self, shard: usize, wanted: &mut Vec<(IoId, IoOp)>) -> Result<bool, RecoveryError> {
         let Place::Recovering(Some(recovery)) = &mut self.places[shard] else { return Ok(false) };
         if recovery.step()? {
             self.become_shard(shard);
