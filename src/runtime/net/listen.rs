@@ -1,8 +1,9 @@
 //! Ports, and the connections that come in at them.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::os::fd::{FromRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 use std::time::{Duration, Instant};
 
 use glommio::GlommioError;
@@ -17,6 +18,12 @@ const BACKLOG: i32 = 1024;
 
 /// How long to leave a listener alone when the process has no descriptors or memory for a connection.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Descriptors of the process that connections leave to the files of segments.
+const RESERVED_DESCRIPTORS: u64 = 64;
+
+/// How often is said that connections cannot be accepted, at most.
+const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// How often a free port is looked for before giving up.
 const PORT_ATTEMPTS: usize = 16;
@@ -145,7 +152,7 @@ impl ListenerSeat {
     pub fn take(self) -> Listener {
         // SAFETY: the descriptor is a listening socket, and is given away.
         let listener = unsafe { TcpListener::from_raw_fd(self.listener.into_raw_fd()) };
-        Listener { listener, address: self.address }
+        Listener { listener, address: self.address, said: Cell::new(None) }
     }
 }
 
@@ -154,6 +161,8 @@ impl ListenerSeat {
 pub struct Listener {
     listener: TcpListener,
     address: SocketAddr,
+    /// When was last said that connections cannot be accepted.
+    said: Cell<Option<Instant>>,
 }
 
 impl Listener {
@@ -162,11 +171,16 @@ impl Listener {
         self.address
     }
 
-    /// The next connection, with Nagle's algorithm off. While the process is out of descriptors or memory it waits;
-    /// an error means that the listener is broken.
+    /// The next connection, with Nagle's algorithm off. While the process is out of descriptors or memory, or has no more
+    /// descriptors than its files may need, connections wait or are closed; an error means that the listener is broken.
     pub async fn accept(&self) -> io::Result<Stream> {
         loop {
             let error = match self.listener.accept().await {
+                Ok(stream) if !leaves_descriptors(&stream) => {
+                    drop(stream);
+                    self.pause(&io::Error::from_raw_os_error(libc::EMFILE)).await;
+                    continue;
+                }
                 Ok(stream) => match Stream::accepted(stream) {
                     Ok(stream) => return Ok(stream),
                     // The client has gone already.
@@ -177,8 +191,7 @@ impl Listener {
             };
             match error.raw_os_error() {
                 Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
-                    tracing::warn!(%error, address = %self.address, "cannot accept connections for now");
-                    sleep(EXHAUSTED_PAUSE).await;
+                    self.pause(&error).await;
                 }
                 // Errors of the connection, not of the listener; see accept(2).
                 Some(libc::EINTR | libc::ECONNABORTED | libc::EPROTO | libc::EPERM | libc::ENETDOWN)
@@ -187,4 +200,26 @@ impl Listener {
             }
         }
     }
+
+    /// Leaves the listener alone for a while.
+    async fn pause(&self, error: &io::Error) {
+        if self.said.get().is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+            self.said.set(Some(Instant::now()));
+            tracing::warn!(
+                %error,
+                address = %self.address,
+                "cannot accept connections for now: raise the limit of open files (ulimit -n), or have fewer clients"
+            );
+        }
+        sleep(EXHAUSTED_PAUSE).await;
+    }
+}
+
+/// Whether the process has descriptors left for its files beside this connection's. The kernel gives the lowest free one, so
+/// its number says how many are in use.
+fn leaves_descriptors(stream: &impl AsRawFd) -> bool {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes to the limit and to nothing else.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0;
+    !known || stream.as_raw_fd().unsigned_abs() as u64 + RESERVED_DESCRIPTORS < limit.rlim_cur
 }
