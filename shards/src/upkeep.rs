@@ -26,6 +26,8 @@ const RETENTION_EVERY_MS: u64 = 200;
 pub(crate) struct Upkeep {
     creating: bool,
     full_since: Option<u64>,
+    /// When a file could not be created for another reason than want of room.
+    create_failed: Option<u64>,
     /// The last write, of a frame or footer, was refused for want of room, though room for it was allocated.
     pub write_refused: bool,
     /// Whether `full_since` is because of that, and not because no file could be created.

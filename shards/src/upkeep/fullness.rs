@@ -1,6 +1,7 @@
 //! A disk without room: noticed when it refuses something, and over when it takes something again.
 
 use crate::api::Event;
+use crate::io::IoError;
 use crate::shard::Shard;
 
 impl Shard {
@@ -18,6 +19,18 @@ impl Shard {
         self.upkeep.full_since = Some(self.now_ms);
     }
 
+    /// A file could not be created. For want of room: what can free some goes on. For another reason, such as too few descriptors,
+    /// appends wait for the next attempt.
+    pub(super) fn note_not_created(&mut self, error: &IoError) {
+        if *error == IoError::Full {
+            return self.note_full();
+        }
+        if self.upkeep.create_failed.is_none() {
+            tracing::error!(%error, "no further segment can be created: writes wait once the ones there are full; it is tried again");
+        }
+        self.upkeep.create_failed = Some(self.now_ms);
+    }
+
     pub(super) fn no_longer_full(&mut self) {
         self.upkeep.full_by_write = false;
         if self.upkeep.full_since.take().is_some() {
@@ -30,6 +43,8 @@ impl Shard {
         let stuck = self.upkeep.write_refused || self.segments.without_file().next().is_some();
         if self.upkeep.is_full() && stuck {
             self.fence("the disk is full, and the log was being closed".into());
+        } else if self.upkeep.create_failed.is_some() && stuck {
+            self.fence("no further segment could be created, and the log was being closed".into());
         }
     }
 }

@@ -19,7 +19,8 @@ impl Shard {
     pub(super) fn create_spares(&mut self) {
         let ahead = if self.closing { 0 } else { self.config.spare_segments };
         let wanted = ahead + self.segments.without_file().count();
-        let retry = self.upkeep.full_since.is_none_or(|at| self.now_ms >= at + FULL_RETRY_MS);
+        let failed = self.upkeep.full_since.max(self.upkeep.create_failed);
+        let retry = failed.is_none_or(|at| self.now_ms >= at + FULL_RETRY_MS);
         // With as many spares as are wanted nothing but one more shows that there is room again.
         let asks = self.upkeep.is_full() && !self.upkeep.full_by_write && !self.closing;
         if self.segments.spares.len() >= wanted && !asks || self.upkeep.creating || !retry {
@@ -35,12 +36,12 @@ impl Shard {
         self.upkeep.creating = false;
         match result {
             Ok(()) => {
+                self.upkeep.create_failed = None;
                 self.no_longer_full();
                 self.add_spare(Spare { file, written: 0, busy: false });
             }
             Err(error) => {
-                tracing::warn!(%error, "no further segment could be created");
-                self.note_full();
+                self.note_not_created(&error);
                 // What was allocated of it goes again.
                 self.ops.push(IoOp::Remove { file }, Purpose::Remove(file));
             }

@@ -180,6 +180,8 @@ impl Work {
             | Self::SyncCreated { name, .. }
             | Self::SyncCreatedName { name, .. } => Step::Next(Self::Undo { name, error }),
             Self::Undo { error: first, .. } => Step::Done(Err(first)),
+            // A file that could not be created was taken back already.
+            Self::Remove { .. } if error.kind() == io::ErrorKind::NotFound => done(Outcome::Plain),
             _ => Step::Done(Err(error)),
         }
     }
