@@ -54,6 +54,9 @@ pub enum AppendError {
     /// Too much waits for the disk already; try again.
     #[error("{0} bytes wait for the disk already; try again")]
     Overloaded(usize),
+    /// The shard has just started with one spare segment, and it is not known yet whether the disk has room for another; try again.
+    #[error("the shard has just started and makes a further segment; try again")]
+    NoSpareYet,
     /// The disk is full.
     #[error("no space is left for another segment; free some, writes then go on")]
     Full,

@@ -20,8 +20,10 @@ pub struct ShardConfig {
     pub writes_in_flight: usize,
     /// Bytes of recent frames that stay in memory for tailing readers.
     pub tail_cache_bytes: usize,
-    /// Segments held ready.
+    /// Segment files held ready. Two are the least with which a full disk, even after a restart, has one left for what frees space.
     pub spare_segments: usize,
+    /// How many of them are filled with zeros ahead of use.
+    pub filled_segments: usize,
     /// Bytes of the largest batch, decompressed.
     pub max_batch_bytes: usize,
     /// Bytes appended but not yet durable, past which appends are refused.
@@ -51,6 +53,7 @@ impl Default for ShardConfig {
             writes_in_flight: 8,
             tail_cache_bytes: 48 << 20,
             spare_segments: 2,
+            filled_segments: 2,
             max_batch_bytes: 8 << 20,
             max_pending_bytes: 64 << 20,
             read_bytes: 1 << 20,

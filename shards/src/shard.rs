@@ -190,8 +190,16 @@ impl Shard {
     /// Whether records of a log can be appended now. On a full disk the last spare segment is for what frees space: deletions,
     /// retention, the cleaner.
     fn admit_records(&self, config: &LogConfig) -> Result<(), AppendError> {
-        let room = !self.upkeep.is_full() || !self.segments.spares.is_empty() || config.essential;
-        room.then_some(()).ok_or(AppendError::Full)
+        if config.essential {
+            return Ok(());
+        }
+        if self.upkeep.is_full() && self.segments.spares.is_empty() {
+            return Err(AppendError::Full);
+        }
+        if self.may_need_last_spare() {
+            return Err(AppendError::NoSpareYet);
+        }
+        Ok(())
     }
 
     /// Takes an entry of records that was placed into the index.

@@ -25,6 +25,8 @@ const RETENTION_EVERY_MS: u64 = 200;
 #[derive(Debug, Default)]
 pub(crate) struct Upkeep {
     creating: bool,
+    /// Whether a file was made since the start, or could not be.
+    tried_to_create: bool,
     full_since: Option<u64>,
     /// When a file could not be created for another reason than want of room.
     create_failed: Option<u64>,

@@ -177,7 +177,7 @@ impl World {
                     self.acks.insert(token, (log, m.end));
                 }
             }
-            Err(AppendError::Overloaded(_)) => self.settle(),
+            Err(AppendError::Overloaded(_) | AppendError::NoSpareYet) => self.settle(),
             Err(error) => panic!("refused: {error}"),
         }
     }

@@ -139,6 +139,41 @@ fn deleting_records_makes_room_on_a_full_disk() {
     assert!(driver.is_acknowledged(token));
 }
 
+/// Whoever has waited for the broker comes at once, and must not have the last spare segment.
+#[test]
+fn a_full_disk_keeps_a_segment_for_deletions_through_restarts() {
+    let mut driver = open(1);
+    driver.disk.capacity = Some(5 * config().segment_bytes as usize);
+    let end = fill(&mut driver);
+    for _ in 0..3 {
+        let next = ShardConfig { incarnation: driver.config.incarnation + 1, ..config() };
+        driver = Driver::begin(next, driver.disk);
+        driver.recover();
+        assert_eq!(
+            driver.append(1, &[&[7; 8 * KIB]]).err(),
+            Some(AppendError::NoSpareYet),
+            "nothing is known yet"
+        );
+        driver.settle();
+        assert_eq!(driver.append(1, &[&[7; 8 * KIB]]).err(), Some(AppendError::Full));
+    }
+    let token = driver.token();
+    assert_eq!(driver.shard.delete_records(1, end, token), Ok(end));
+    driver.settle();
+    assert!(driver.is_acknowledged(token));
+    driver.pass(2000);
+    driver.append(1, &[b"again"]).expect("there is room");
+}
+
+/// A spare segment whose filling ends was missed for a moment, and another one made, or a disk called full that was not.
+#[test]
+fn spare_segments_are_counted_while_they_are_filled() {
+    let mut driver = open(1);
+    driver.pass(2000);
+    assert_eq!(driver.shard.stats().spares, config().spare_segments as u64);
+    assert_eq!(driver.disk.files().len(), config().spare_segments);
+}
+
 #[test]
 fn retention_makes_room_on_a_full_disk() {
     let mut driver = open(1);

@@ -53,7 +53,7 @@ impl From<AppendError> for Fault {
             AppendError::Batch(BatchError::Crc { .. }) => ErrorCode::CorruptBatch,
             AppendError::Batch(_) => ErrorCode::InvalidBatch,
             AppendError::TooLarge { .. } => ErrorCode::BatchTooLarge,
-            AppendError::Overloaded(_) => ErrorCode::Overloaded,
+            AppendError::Overloaded(_) | AppendError::NoSpareYet => ErrorCode::Overloaded,
             AppendError::Full => ErrorCode::StorageFull,
             AppendError::Fenced(_) => ErrorCode::StorageFailed,
         };

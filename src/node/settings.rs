@@ -7,6 +7,9 @@ use super::catalog::{CatalogLimits, ShardId, TopicValues};
 use crate::config::Config;
 use crate::native::Settings;
 
+/// Segment files that are held ready at least: one that is next, and one for what frees space on a full disk.
+const LEAST_SPARES: usize = 2;
+
 /// What the engine of a shard is told. `incarnation` is another number at every start.
 pub fn engine(config: &Config, shard: ShardId, incarnation: u64) -> ShardConfig {
     let (log, limits) = (&config.log, &config.limits);
@@ -17,7 +20,8 @@ pub fn engine(config: &Config, shard: ShardId, incarnation: u64) -> ShardConfig 
         write_bytes: log.write.as_usize(),
         writes_in_flight: log.writes_in_flight.into(),
         tail_cache_bytes: log.tail_cache.as_usize(),
-        spare_segments: log.prefill_segments.into(),
+        spare_segments: usize::from(log.prefill_segments).max(LEAST_SPARES),
+        filled_segments: log.prefill_segments.into(),
         // Topics are held to limits.batch by their own configuration; the catalog's batches must fit in any case.
         max_batch_bytes: limits.batch.as_usize().max(LARGEST_BATCH),
         max_pending_bytes: limits.in_flight_per_shard.as_usize(),

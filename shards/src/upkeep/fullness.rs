@@ -11,6 +11,13 @@ impl Shard {
         self.note_full();
     }
 
+    /// Whether this is a start at which there is one spare segment, and nobody knows yet whether the disk has room for another.
+    /// That shows within milliseconds; producers that waited for the broker would have taken the spare by then.
+    pub(crate) fn may_need_last_spare(&self) -> bool {
+        let another_is_due = self.config.spare_segments > 1 && !self.upkeep.tried_to_create;
+        self.active.is_none() && self.segments.spares.len() == 1 && another_is_due
+    }
+
     /// The disk has refused something for want of room.
     pub(super) fn note_full(&mut self) {
         if self.upkeep.full_since.is_none() {

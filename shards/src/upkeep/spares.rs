@@ -37,10 +37,12 @@ impl Shard {
         match result {
             Ok(()) => {
                 self.upkeep.create_failed = None;
+                self.upkeep.tried_to_create = true;
                 self.no_longer_full();
                 self.add_spare(Spare { file, written: 0, busy: false });
             }
             Err(error) => {
+                self.upkeep.tried_to_create = true;
                 self.note_not_created(&error);
                 // What was allocated of it goes again.
                 self.ops.push(IoOp::Remove { file }, Purpose::Remove(file));
@@ -67,7 +69,11 @@ impl Shard {
             return;
         }
         let segment_bytes = self.config.segment_bytes;
-        let Some(spare) = self.segments.spares.iter_mut().find(|s| s.written < segment_bytes) else { return };
+        let spares = &mut self.segments.spares;
+        if spares.iter().filter(|s| s.written >= segment_bytes).count() >= self.config.filled_segments {
+            return;
+        }
+        let Some(spare) = spares.iter_mut().find(|s| s.written < segment_bytes) else { return };
         spare.busy = true;
         let (file, position) = (spare.file, spare.written);
         self.upkeep.filling = true;
@@ -82,17 +88,17 @@ impl Shard {
         self.upkeep.filling = false;
         let segment_bytes = self.config.segment_bytes;
         let Some(spare) = self.segments.spares.iter_mut().find(|s| s.file == file) else { return };
-        spare.busy = false;
         if let Err(error) = result {
             tracing::warn!(%error, "a spare segment could not be filled; it is used as it is");
-            spare.written = segment_bytes;
+            (spare.written, spare.busy) = (segment_bytes, false);
             return;
         }
         spare.written = (spare.written + FILL_BYTES).min(segment_bytes);
         if spare.written < segment_bytes {
+            spare.busy = false;
             self.fill_spares();
         } else {
-            self.segments.spares.retain(|s| s.file != file);
+            // It stays busy until it is marked, and counts as a spare: or another file would be made in its place.
             self.mark_spare(file, 0);
         }
     }
@@ -103,6 +109,7 @@ impl Shard {
     }
 
     pub(crate) fn spare_marked(&mut self, file: FileId, result: Result<(), IoError>) {
+        self.segments.spares.retain(|s| s.file != file);
         match result {
             Ok(()) => {
                 self.segment_is_gone(file);

@@ -80,6 +80,15 @@ impl<D: Disk> Driver<D> {
         panic!("the shard never settles");
     }
 
+    /// Goes on until recovery is over, and no further.
+    pub fn recover(&mut self) {
+        while !self.shard.is_ready() {
+            self.pump();
+            let (id, result) = self.disk.complete_one(&mut self.rng).expect("recovery goes on");
+            self.shard.complete(id, result);
+        }
+    }
+
     /// Hands operations to the disk without completing any.
     pub fn pump(&mut self) {
         while let Some((id, op)) = self.shard.next_io() {

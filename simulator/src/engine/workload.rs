@@ -255,6 +255,10 @@ impl World<'_> {
         let limit = self.logs[&log].config.max_batch_bytes.map_or(usize::MAX, |b| b as usize);
         let right = match error {
             AppendError::UnknownLog(_) | AppendError::Closed => false,
+            AppendError::NoSpareYet => {
+                let spares = member.shard.as_ref().map_or(0, |engine| engine.stats().spares);
+                member.config.spare_segments > 1 && spares == 1
+            }
             AppendError::Batch(_) => spoiled,
             AppendError::TooLarge { .. } => bytes.is_some_and(|bytes| {
                 let frame = (bytes + FRAME_BYTES).next_multiple_of(BLOCK_BYTES);

@@ -14,7 +14,7 @@ const NAME: &str = "free space";
 /// Checks that every shard has room for its segments: the one in use, the next, and those zero-filled ahead.
 pub(super) fn check(directory: &Path, config: &Config) -> Check {
     let shards = limits::shards(config);
-    let segments = 2 + u64::from(config.log.prefill_segments);
+    let segments = 2 + u64::from(config.log.prefill_segments).max(1);
     match available(directory) {
         Ok(available) => judge(available, shards, segments * config.log.segment.bytes()),
         Err(_) => Check::not_exposed(NAME),
