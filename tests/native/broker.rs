@@ -179,6 +179,12 @@ impl Broker {
         words
     }
 
+    /// Stops a broker that may be unable to close its log; gives how it ended, and what it logged.
+    pub fn stop_failing(mut self) -> (ExitStatus, String) {
+        self.signal("TERM");
+        self.wait()
+    }
+
     /// Kills the broker, as a crash would; gives what it logged.
     pub fn kill(self) -> String {
         self.running.kill()

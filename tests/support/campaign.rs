@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ringmail_sdk::blocking::Client;
@@ -55,6 +55,14 @@ pub struct Figures {
     done: AtomicU64,
     /// The broker that was started last.
     broker: AtomicU64,
+    /// What is being done.
+    phase: Mutex<&'static str>,
+}
+
+impl Figures {
+    fn begin(&self, phase: &'static str) {
+        *self.phase.lock().unwrap() = phase;
+    }
 }
 
 /// Ends the process, with the broker, if it is stuck.
@@ -68,7 +76,8 @@ fn watch(figures: Arc<Figures>, seed: u64) {
                 last = (done, Instant::now());
             }
             if last.1.elapsed() > STUCK_AFTER {
-                println!("FAILED with SEED={seed}: nothing gets on after {done} loops");
+                let phase = *figures.phase.lock().unwrap();
+                println!("FAILED with SEED={seed}: nothing gets on after {done} loops, while {phase}");
                 let broker = figures.broker.load(Ordering::SeqCst).to_string();
                 let _ = Command::new("kill").args(["-s", "KILL", &broker]).status();
                 std::process::exit(1);
@@ -209,14 +218,18 @@ impl Campaign {
         let load = load.unwrap_or_else(|error| panic!("the broker does not serve: {error}"));
         let crashes = (1 + self.rng.below(CRASHES_PER_ROUND)).min(until - self.done);
         for _ in 0..crashes {
+            self.figures.begin("crashing");
             ending.end(broker, site, &mut self.rng);
             self.world.note_crash();
+            self.figures.begin("starting");
             broker = site.start();
             self.done += 1;
             self.figures.done.store(self.done, Ordering::SeqCst);
             self.show_progress();
         }
+        self.figures.begin("waiting for the clients");
         kept.push(load.finish());
+        self.figures.begin("checking");
         let client =
             Client::connect(&broker.address).unwrap_or_else(|error| panic!("no connection: {error}"));
         if let Err(error) = self.world.check(&client) {

@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
@@ -86,18 +87,22 @@ impl Mount {
     pub fn mount(&self) -> Result<(), String> {
         let direct = format!("--direct-io={}", if self.direct { "on" } else { "off" });
         let device = run("losetup", &["--find", "--show", &direct, path(&self.image)])?;
-        let mounted = run("mount", &["-t", "ext4", &device, path(&self.at)]);
+        let mounted = run("mount", &["-t", "ext4", "-o", "errors=remount-ro", &device, path(&self.at)]);
         // From here on the device goes with its last user, which is the mount.
         run("losetup", &["--detach", &device])?;
         mounted.map(drop)
     }
 
-    /// Mounts it with other options while it is in use, such as `ro`.
+    /// Has the kernel find an error, after which it takes no more writes, as is the rule for the file systems of servers.
     ///
     /// # Errors
     /// What the system says.
-    pub fn remount(&self, options: &str) -> Result<(), String> {
-        run("mount", &["-o", &format!("remount,{options}"), path(&self.at)]).map(drop)
+    pub fn make_read_only(&self) -> io::Result<()> {
+        let number = fs::metadata(&self.at)?.dev();
+        let device =
+            fs::canonicalize(format!("/sys/dev/block/{}:{}", libc::major(number), libc::minor(number)))?;
+        let name = device.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        fs::write(format!("/sys/fs/ext4/{name}/trigger_fs_error"), "an error that a test has asked for")
     }
 
     /// Unmounts it; nobody may use it any more.
