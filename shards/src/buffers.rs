@@ -62,7 +62,14 @@ impl ChunkPool {
         self.retire(spent);
     }
 
+    /// A chunk of exactly so many bytes: how frames are cut must not depend on where memory happens to lie.
     fn chunk(&mut self, bytes: usize) -> BytesMut {
+        let mut chunk = self.larger_chunk(bytes);
+        drop(chunk.split_off(bytes));
+        chunk
+    }
+
+    fn larger_chunk(&mut self, bytes: usize) -> BytesMut {
         for k in 0..self.retired.len() {
             if self.retired[k].try_reclaim(bytes + BLOCK_BYTES) {
                 let mut chunk = self.retired.remove(k).expect("k is in range");
