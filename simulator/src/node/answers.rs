@@ -136,7 +136,9 @@ impl Judge<'_, '_> {
             Request::Nonsense => violated(Check::Answer, format!("{pending:?} is granted")),
             Request::Metadata { versions, settled } => {
                 let seen = MetadataResponse::from_body(body)?;
-                self.desk.topics.observe(versions, &seen, *settled, self.desk.records);
+                // What a catalog that has failed did not store, its disk may have all the same.
+                let in_doubt = self.trouble.failed.first().copied().unwrap_or(false);
+                self.desk.topics.observe(versions, &seen, settled.then_some(in_doubt), self.desk.records);
             }
             Request::Change { topic } => {
                 let created =

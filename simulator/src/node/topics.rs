@@ -149,13 +149,13 @@ impl Topics {
         }
     }
 
-    /// Metadata of all topics. Of those whose `versions` are as they were when it was asked for, it must be right; with
-    /// `settled`, it decides what is unknown.
+    /// Metadata of all topics. Of those whose `versions` are as they were when it was asked for, it must be right; once
+    /// all is `settled`, it decides what is unknown: what was not made may be found after the next start if that is in doubt.
     pub fn observe(
         &mut self,
         versions: &[u64],
         seen: &MetadataResponse<'_>,
-        settled: bool,
+        settled: Option<bool>,
         records: &mut Records,
     ) {
         for info in &seen.topics {
@@ -165,7 +165,10 @@ impl Topics {
         for (topic, version) in versions.iter().enumerate() {
             let info = seen.topics.iter().find(|info| info.name == self.topics[topic].name);
             match self.topics[topic].change {
-                Some((change, Fate::Unknown)) if settled => self.decide(topic, change, info, records),
+                Some((change, Fate::Unknown)) if settled.is_some() => {
+                    let in_doubt = settled == Some(true);
+                    self.decide(topic, change, in_doubt, info, records);
+                }
                 Some((_, Fate::Latent)) | None if self.topics[topic].version == *version => {
                     self.hold(topic, info, records)
                 }
@@ -175,7 +178,14 @@ impl Topics {
     }
 
     /// A change whose client is gone was made, or not.
-    fn decide(&mut self, topic: usize, change: Change, info: Option<&TopicInfo<'_>>, records: &mut Records) {
+    fn decide(
+        &mut self,
+        topic: usize,
+        change: Change,
+        in_doubt: bool,
+        info: Option<&TopicInfo<'_>>,
+        records: &mut Records,
+    ) {
         let made = match (change, info) {
             (Change::Create { .. }, info) => info.is_some(),
             (Change::Alter { partitions }, Some(info)) => info.partitions.len() as u32 == partitions,
@@ -185,7 +195,7 @@ impl Topics {
         if made {
             self.confirmed(topic, info.map(|info| info.id), records);
         } else {
-            self.refused(topic, false, records);
+            self.refused(topic, in_doubt, records);
         }
         self.hold(topic, info, records);
     }
