@@ -27,8 +27,11 @@ run: setup ## Builds and starts the broker with its default configuration; ARGS=
 	./target/release/ringmail serve $(ARGS)
 
 .PHONY: test
-test: setup ## Runs all tests
+test: OPS ?= 10000000
+test: setup ## Runs all tests, and the simulator for OPS=10000000 operations
 	cargo test --workspace
+	cargo run --quiet --profile simulator --package ringmail-simulator -- --ops $(OPS)
+	@$(MAKE) --no-print-directory canaries OPS=2000000
 
 .PHONY: lint
 lint: setup ## Checks format, lints, scripts and the repository's own rules (tests/tidy.rs)
@@ -53,6 +56,17 @@ fuzz: setup ## Fuzzes parsers, recovery and sessions; SECONDS=60 for each target
 .PHONY: soak
 soak: setup ## Runs all tests with the long ones, and with far more cases; SECONDS=60 for each parser
 	PROPTEST_CASES=20000 SEEDS=500 RINGMAIL_FUZZ_SECONDS=$(SECONDS) cargo test --release --workspace -- --include-ignored
+
+.PHONY: soak-simulator
+soak-simulator: OPS ?= 1000000000
+soak-simulator: setup ## Simulates engine and node on disks that fail; OPS=1000000000 SEED=random ARGS="--world engine"
+	cargo run --quiet --profile simulator --package ringmail-simulator -- --ops $(OPS) --seed $(or $(SEED),random) $(ARGS)
+
+.PHONY: canaries
+canaries: OPS ?= 2000000
+canaries: setup ## Builds deliberate bugs in and has the simulator catch each within OPS=2000000 operations
+	RUSTFLAGS='--cfg ringmail_canaries' cargo build --quiet --profile canaries --package ringmail-simulator --target-dir target/canaries
+	./target/canaries/canaries/ringmail-simulator --canaries --ops $(OPS) --seed $(or $(SEED),1)
 
 .PHONY: soak-damage
 soak-damage: FLIPS ?= 10000000

@@ -5,6 +5,7 @@
 //! operation of the disk and needs no second one; a frame that nobody waits for is synced later, with others.
 
 use crate::api::{AppendError, Event, LogId, Token};
+use crate::canary::{self, Canary};
 use crate::format::align_up;
 use crate::format::entry::{EntryHeader, EntryKind, MAX_UNSUMMED, chain_crc};
 use crate::format::frame::{FRAME_HEADER_BYTES, FrameHeader};
@@ -405,6 +406,12 @@ impl Shard {
         }
         commit.unwritten -= 1;
         commit.flying[at].written = true;
+        if canary::on(Canary::ServeUnsynced) {
+            let ends = commit.flying[at].touched.iter();
+            ends.for_each(|(log, end)| {
+                _ = self.logs.get_mut(log).map(|l| l.high_watermark = l.high_watermark.max(*end))
+            });
+        }
         let (number, segment, covers) =
             (commit.flying[at].number, commit.flying[at].segment, commit.flying[at].covers);
         if let Some(covers) = covers {
@@ -419,7 +426,9 @@ impl Shard {
     /// A sync has completed.
     pub(crate) fn synced(&mut self, result: Result<(), IoError>) {
         let Some((_, segment, covers)) = self.commit.syncing.take() else { return };
-        if let Err(error) = result {
+        if let Err(error) = result
+            && !canary::on(Canary::IgnoreFailedSync)
+        {
             // After a failed fdatasync the kernel may drop the dirty state: a second one that succeeds
             // proves nothing (the fsyncgate lesson). So nothing more is promised.
             return self.fence(format!("a sync failed: {error}"));
@@ -447,7 +456,8 @@ impl Shard {
             self.frame_durable(frame);
         }
         let Commit { write_waiters, sync_waiters, written, durable, .. } = &mut self.commit;
-        for (waiters, reached) in [(write_waiters, *written), (sync_waiters, *durable)] {
+        let synced = if canary::on(Canary::AckBeforeSync) { *written } else { *durable };
+        for (waiters, reached) in [(write_waiters, *written), (sync_waiters, synced)] {
             while waiters.front().is_some_and(|w| w.frame <= reached) {
                 let Waiter { token, base_offset, .. } = waiters.pop_front().expect("front() was there");
                 self.events.push_back(Event::Appended { token, base_offset });
@@ -464,7 +474,7 @@ impl Shard {
         for &(log, end) in &frame.touched {
             let Some(state) = self.logs.get_mut(&log) else { continue };
             state.high_watermark = state.high_watermark.max(end);
-            if std::mem::take(&mut state.watched) {
+            if std::mem::take(&mut state.watched) && !canary::on(Canary::LoseWaiter) {
                 self.events.push_back(Event::Advanced { log });
             }
         }

@@ -5,6 +5,7 @@
 pub mod api;
 mod assembly;
 mod buffers;
+pub mod canary;
 mod cleaner;
 mod commit;
 pub mod config;

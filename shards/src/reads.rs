@@ -8,6 +8,7 @@ use self::ahead::Ahead;
 use self::planner::Planner;
 use crate::api::{Answer, Event, LogId, LogState, ReadData, ReadError, Token};
 use crate::assembly::{self, Assembled, Limits};
+use crate::canary::{self, Canary};
 use crate::damage::Damage;
 use crate::format::align_up;
 use crate::format::footer::{Run, parse_section};
@@ -481,7 +482,11 @@ impl Shard {
         let state = self.logs.get(&read.log).ok_or(ReadError::UnknownLog(read.log))?.state_without_bytes();
         let limits =
             Limits { log: read.log, from: read.offset, until: read.until, max_bytes: read.max_bytes };
-        let Assembled { pieces, bytes, mut next_offset, damage } = assembly::batches(&read.pieces, limits);
+        let Assembled { mut pieces, bytes, mut next_offset, damage } =
+            assembly::batches(&read.pieces, limits);
+        if canary::on(Canary::SwapFrames) && pieces.len() > 1 {
+            pieces.swap(0, 1);
+        }
         if read.pieces.is_empty() {
             // All of it is given up.
             next_offset = read.next;

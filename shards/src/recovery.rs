@@ -10,6 +10,7 @@ mod records;
 mod search;
 
 use crate::api::Event;
+use crate::canary::{self, Canary};
 use crate::damage::Damage;
 use crate::format::MAX_NUMBER;
 use crate::format::ends::HEAD_BYTES;
@@ -232,7 +233,7 @@ impl Recovery {
         let logs: Vec<LogId> = shard.logs.keys().copied().collect();
         for log in logs {
             let state = shard.logs.get_mut(&log).expect("it was listed");
-            state.high_watermark = state.end;
+            state.high_watermark = if canary::on(Canary::WatermarkBack) { state.start } else { state.end };
             shard.forget_before_start(log);
         }
         let counted =

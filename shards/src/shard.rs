@@ -3,6 +3,7 @@
 
 pub use crate::api::*;
 use crate::buffers::ChunkPool;
+use crate::canary::{self, Canary};
 use crate::commit::Commit;
 use crate::config::{LogConfig, ShardConfig};
 use crate::format::entry::{EntryHeader, EntryKind, PayloadCodec};
@@ -307,7 +308,8 @@ impl Shard {
     /// [`ShardConfig::lazy_sync_ms`] while anything is pending.
     pub fn tick(&mut self, now_ms: u64) {
         // A clock that is set back must not have everything wait until it has caught up.
-        self.now_ms += now_ms.saturating_sub(self.wall_ms);
+        let passed = if canary::on(Canary::ClockBack) { self.now_ms } else { self.wall_ms };
+        self.now_ms += now_ms.saturating_sub(passed);
         self.wall_ms = now_ms;
         if self.recovery.is_none() {
             self.work_due = true;

@@ -6,6 +6,7 @@ mod sealing;
 mod spares;
 
 use crate::api::AppendError;
+use crate::canary::{self, Canary};
 use crate::format::align_up;
 use crate::format::footer::{LogSnapshot, MAX_RUN_BYTES, ROW_BYTES, SNAPSHOT_BYTES, TRAILER_BYTES};
 use crate::io::{BLOCK_BYTES, FileId};
@@ -131,7 +132,8 @@ impl Shard {
             end: state.end,
             dropped: false,
         });
-        let dropped = self.dropped.keys().map(|&log| LogSnapshot { log, start: 0, end: 0, dropped: true });
+        let dropped = self.dropped.keys().filter(|_| !canary::on(Canary::ForgetDeletion));
+        let dropped = dropped.map(|&log| LogSnapshot { log, start: 0, end: 0, dropped: true });
         live.chain(dropped).collect()
     }
 
@@ -199,7 +201,8 @@ impl Shard {
             .iter()
             // Behind one that is not sealed a gap in the frames would look like a loss.
             .take_while(|s| s.is_settled())
-            .filter(|s| s.state == SegmentState::Sealed && s.live_bytes == 0 && s.empty_after <= durable)
+            .filter(|s| s.state == SegmentState::Sealed && s.live_bytes == 0)
+            .filter(|s| s.empty_after <= durable || canary::on(Canary::RecycleEarly))
             .filter(|s| kept.is_some_and(|kept| s.number < kept))
             .filter(|s| s.file.is_some_and(|f| !self.reads.is_reading(f)))
             .map(|s| s.number)

@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(ringmail_canaries)]
+pub mod canaries;
 pub mod check;
 pub mod disk;
 pub mod engine;

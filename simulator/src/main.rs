@@ -27,6 +27,14 @@ struct Args {
     /// Runs the seed's episode alone, and prints what happens in it.
     #[arg(long)]
     trace: bool,
+    /// Runs each of the deliberate bugs that this build has until it is noticed, for up to --ops operations.
+    #[cfg(ringmail_canaries)]
+    #[arg(long)]
+    canaries: bool,
+    /// Has one of them show.
+    #[cfg(ringmail_canaries)]
+    #[arg(long)]
+    canary: Option<String>,
     /// With --trace: the first line to print.
     #[arg(long, requires = "trace")]
     from: Option<u64>,
@@ -54,6 +62,10 @@ fn main() -> ExitCode {
             usual(panic);
         }
     }));
+    #[cfg(ringmail_canaries)]
+    if let Some(code) = canaries(&args, seed) {
+        return code;
+    }
     let worlds = args.world.as_ref().map_or(World::ALL, std::slice::from_ref);
     let mut code = ExitCode::SUCCESS;
     for &world in worlds {
@@ -68,6 +80,33 @@ fn main() -> ExitCode {
         }
     }
     code
+}
+
+/// Runs all canaries, or chooses the one that is asked for.
+#[cfg(ringmail_canaries)]
+fn canaries(args: &Args, seed: u64) -> Option<ExitCode> {
+    use ringmail_shards::canary::{Canary, choose};
+    if args.canaries {
+        // What a bug makes panic is no news.
+        std::panic::set_hook(Box::new(|_| {}));
+        let well = ringmail_simulator::canaries::all_are_caught(seed, args.ops, threads(args));
+        return Some(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    let name = args.canary.as_deref()?;
+    match Canary::ALL.iter().find(|(_, known)| *known == name) {
+        Some((canary, _)) => choose(Some(*canary)),
+        None => {
+            let known: Vec<&str> = Canary::ALL.iter().map(|(_, name)| *name).collect();
+            eprintln!("--canary takes one of {}, not \"{name}\"", known.join(", "));
+            return Some(ExitCode::from(2));
+        }
+    }
+    None
+}
+
+fn threads(args: &Args) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    args.threads.unwrap_or(processors).max(1)
 }
 
 fn random_seed() -> u64 {
@@ -91,8 +130,7 @@ fn replay(args: &Args, world: World, seed: u64, operations: u64) -> bool {
 
 /// Runs all episodes; whether all went well.
 fn simulate(args: &Args, world: World, seed: u64, operations: u64) -> bool {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = args.threads.unwrap_or(processors).max(1);
+    let threads = threads(args);
     println!("{}: {operations} operations from seed {seed} on, {threads} threads", world.name());
     let begun = std::time::Instant::now();
     let result = episodes(world, seed, operations, threads, |figures, elapsed| {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// Operations of one episode. Short ones see more configurations and more starts, long ones more of a log's life.
 pub const EPISODE_OPERATIONS: u64 = 4000;
 /// Between two reports of progress.
-const PROGRESS: Duration = Duration::from_secs(5);
+const PROGRESS: Duration = Duration::from_secs(30);
 
 /// What is simulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -24,6 +24,7 @@
 //! computes no second checksum over its body.
 
 use super::{MAX_NUMBER, align_up, field, put};
+use crate::canary::{self, Canary};
 use ringmail_wire::crc::crc32c;
 
 /// Bytes of an entry's header.
@@ -223,7 +224,8 @@ impl EntryHeader {
             .get(ENTRY_HEADER_BYTES..ENTRY_HEADER_BYTES + self.payload_bytes as usize)
             .ok_or(EntryError::Truncated)?;
         let summed = payload.get(self.codec.unsummed()..).ok_or(EntryError::Truncated)?;
-        if crc32c(summed) == self.payload_crc { Ok(payload) } else { Err(EntryError::PayloadCrc) }
+        let right = crc32c(summed) == self.payload_crc || canary::on(Canary::SkipCrc);
+        if right { Ok(payload) } else { Err(EntryError::PayloadCrc) }
     }
 }
 

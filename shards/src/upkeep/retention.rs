@@ -1,6 +1,7 @@
 //! Retention: what a log's configuration no longer keeps goes from its start.
 
 use crate::api::LogId;
+use crate::canary::{self, Canary};
 use crate::index::ExtentIndex;
 use crate::shard::Shard;
 
@@ -31,7 +32,7 @@ fn retained_from(state: &crate::index::Log, now_ms: u64) -> Option<u64> {
     let mut start = state.start;
     for extent in &state.extents {
         let old = oldest_kept.is_some_and(|t| extent.max_timestamp < t);
-        let over = excess >= extent.bytes;
+        let over = excess >= extent.bytes || excess > 0 && canary::on(Canary::RetainTooLittle);
         if old || over {
             excess = excess.saturating_sub(extent.bytes);
             start = extent.end;

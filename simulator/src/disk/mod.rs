@@ -214,7 +214,9 @@ impl Disk {
             IoOp::Sync { file } => {
                 self.stats.failed_syncs += 1;
                 let order = self.order;
-                self.file(file).doom(order);
+                if let Some(file) = self.files.get_mut(&file) {
+                    file.doom(order);
+                }
             }
             IoOp::Write { .. } | IoOp::Zero { .. } if *error != IoError::Full => self.interrupt(op),
             _ => {}
@@ -270,7 +272,10 @@ impl Disk {
             }
             IoOp::Sync { file } => {
                 self.stats.syncs += 1;
-                self.file(file).sync(submitted);
+                // A file that was removed meanwhile is still open.
+                if let Some(file) = self.files.get_mut(&file) {
+                    file.sync(submitted);
+                }
             }
             IoOp::Read { file, position, length } => {
                 self.stats.reads += 1;

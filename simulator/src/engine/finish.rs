@@ -3,7 +3,7 @@
 use super::member::{End, Stage, Waiting};
 use super::world::World;
 use crate::check::{Check, ensure, violated};
-use ringmail_shards::api::{Answer, LogId, ReadData, ReadError};
+use ringmail_shards::api::{Answer, AppendError, LogId, ReadData, ReadError};
 use std::collections::BTreeMap;
 
 /// Microseconds within which everything settles that faults have left behind.
@@ -142,7 +142,13 @@ impl World<'_> {
         let logs: Vec<(LogId, usize)> = self.logs.values().map(|model| (model.log, model.owner)).collect();
         for (log, shard) in logs {
             let token = self.token();
-            let start = self.members[shard].engine().delete_records(log, u64::MAX, token);
+            let mut start = self.members[shard].engine().delete_records(log, u64::MAX, token);
+            let until = self.schedule.now_us() + CLEAN_US;
+            while matches!(start, Err(AppendError::Overloaded(_))) && self.schedule.now_us() < until {
+                // The cleaner writes too.
+                self.step();
+                start = self.members[shard].engine().delete_records(log, u64::MAX, token);
+            }
             let start = start.unwrap_or_else(|error| violated(Check::Answer, format!("log {log}: {error}")));
             self.logs.get_mut(&log).expect("it was listed").start_asked = start;
             tokens.insert(token, shard);
