@@ -145,7 +145,7 @@ impl Ending for PowerCut {
 
     /// The disk fails before the broker is ended.
     fn is_due(&self, line: &str) -> bool {
-        ["takes no more writes", "could not be marked", "cannot be used"]
+        ["takes no more writes", "could not be marked", "cannot be used", "no further segment can be created"]
             .iter()
             .any(|words| line.contains(words))
     }
