@@ -1,5 +1,6 @@
 //! What runs came to.
 
+use crate::disk::DiskStats;
 use std::ops::AddAssign;
 
 /// Counts, of one episode or many.
@@ -21,12 +22,10 @@ pub struct Figures {
     pub interrupted_recoveries: u64,
     /// Shards that took no more writes after a failed write or sync.
     pub fences: u64,
-    /// Operations of disks that were made to fail or refused for want of room.
-    pub disk_faults: u64,
-    /// Sectors that power cuts have lost.
-    pub lost_sectors: u64,
-    /// Breaches of a disk's contract.
-    pub lies: u64,
+    /// What disks did, and what went wrong on them.
+    pub disks: DiskStats,
+    /// Places of damage that shards have reported.
+    pub damage_reported: u64,
     /// Clock jumps.
     pub clock_jumps: u64,
     /// Segments that were used again.
@@ -43,6 +42,7 @@ impl AddAssign for Figures {
         for (mine, other) in mine.into_iter().zip(other.counts()) {
             *mine += other;
         }
+        self.disks += other.disks;
         self.hash = self.hash.wrapping_add(other.hash);
     }
 }
@@ -52,7 +52,7 @@ impl Figures {
         self.counts_mut().into_iter().map(|count| *count).collect()
     }
 
-    fn counts_mut(&mut self) -> [&mut u64; 14] {
+    fn counts_mut(&mut self) -> [&mut u64; 12] {
         [
             &mut self.operations,
             &mut self.acknowledged,
@@ -62,9 +62,7 @@ impl Figures {
             &mut self.closes,
             &mut self.interrupted_recoveries,
             &mut self.fences,
-            &mut self.disk_faults,
-            &mut self.lost_sectors,
-            &mut self.lies,
+            &mut self.damage_reported,
             &mut self.clock_jumps,
             &mut self.recycled,
             &mut self.cleaned_bytes,

@@ -160,27 +160,50 @@ fn report(failure: &Failure) {
 
 /// The last line of a run that went well.
 fn sentence(figures: &Figures, elapsed: Duration) -> String {
-    let Figures { operations, acknowledged, served, kills, power_cuts, closes, .. } = figures;
+    let Figures { disks, kills, power_cuts, closes, .. } = figures;
+    let crashes = [
+        (*kills, "kills"),
+        (*power_cuts, "power cuts"),
+        (*closes, "orderly ends"),
+        (figures.interrupted_recoveries, "recoveries interrupted"),
+        (figures.fences, "fenced"),
+        (figures.clock_jumps, "clock jumps"),
+    ];
+    let faults = [
+        (disks.read_errors, "read errors"),
+        (disks.write_errors, "write errors"),
+        (disks.failed_syncs, "failed syncs"),
+        (disks.directory_errors, "failed creations and removals"),
+        (disks.refused, "refusals for want of room"),
+        (disks.slow, "slow operations"),
+        (disks.lost_sectors, "sectors lost by crashes"),
+    ];
+    let lies = [
+        (disks.lost_writes, "writes lost"),
+        (disks.misdirected_writes, "misdirected"),
+        (disks.rotten_bits, "bits rotten"),
+        (figures.damage_reported, "damaged places reported"),
+    ];
     format!(
-        "{} operations, {} batches acknowledged, {} served, {} kills, {} power cuts, {} orderly ends, \
-         {} recoveries interrupted, {} fenced, {} disk faults, {} sectors lost, {} clock jumps, {} segments recycled, \
-         {} MiB cleaned: 0 lost, 0 duplicated, 0 reordered, 0 phantom; hash {:016x}; {} s",
-        grouped(*operations),
-        grouped(*acknowledged),
-        grouped(*served),
-        grouped(*kills),
-        grouped(*power_cuts),
-        grouped(*closes),
-        grouped(figures.interrupted_recoveries),
-        grouped(figures.fences),
-        grouped(figures.disk_faults),
-        grouped(figures.lost_sectors),
-        grouped(figures.clock_jumps),
+        "{} operations, {} batches acknowledged, {} served; {}; disks: {}; lying disks: {}; {} segments recycled, {} MiB cleaned: \
+         0 lost, 0 duplicated, 0 reordered, 0 phantom; hash {:016x}; {} s",
+        grouped(figures.operations),
+        grouped(figures.acknowledged),
+        grouped(figures.served),
+        listed(&crashes),
+        listed(&faults),
+        listed(&lies),
         grouped(figures.recycled),
         grouped(figures.cleaned_bytes >> 20),
         figures.hash,
         elapsed.as_secs()
     )
+}
+
+fn listed(counts: &[(u64, &str)]) -> String {
+    let words: Vec<String> =
+        counts.iter().map(|(count, what)| format!("{} {what}", grouped(*count))).collect();
+    words.join(", ")
 }
 
 /// A number with commas between its thousands.

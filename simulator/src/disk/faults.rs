@@ -44,12 +44,14 @@ impl Default for Speed {
 }
 
 impl Speed {
-    pub(super) fn draw(&self, op: &IoOp, rng: &mut Rng) -> u64 {
+    /// How long an operation takes, and whether it is held up.
+    pub(super) fn draw(&self, op: &IoOp, rng: &mut Rng) -> (u64, bool) {
         // Two draws make middling times the most frequent, and both ends possible.
         let usual = self.least_us + rng.below(self.more_us + 1) + rng.below(self.more_us + 1);
         let synced = matches!(op, IoOp::Sync { .. } | IoOp::Create { .. } | IoOp::Write { dsync: true, .. });
-        let held_up = if rng.one_in(self.hold_up) { rng.below(self.held_up_us + 1) } else { 0 };
-        usual * (1 + u64::from(synced)) + held_up
+        let held_up = rng.one_in(self.hold_up);
+        let more = if held_up { rng.below(self.held_up_us + 1) } else { 0 };
+        (usual * (1 + u64::from(synced)) + more, held_up)
     }
 }
 

@@ -9,8 +9,10 @@
 
 mod faults;
 mod file;
+mod stats;
 
 pub use faults::{Faults, Lie, Lies, Speed};
+pub use stats::DiskStats;
 
 use crate::rng::Rng;
 use bytes::Bytes;
@@ -24,25 +26,6 @@ pub const SECTOR_BYTES: usize = 512;
 /// Names an operation under way, over all starts of whoever uses the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
-
-/// What a disk has done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct DiskStats {
-    /// Writes, those of zeros included.
-    pub writes: u64,
-    /// Syncs, dsync writes included.
-    pub syncs: u64,
-    /// Reads.
-    pub reads: u64,
-    /// Operations that were made to fail.
-    pub failed: u64,
-    /// Syncs among them, dsync writes included.
-    pub failed_syncs: u64,
-    /// Operations that were refused for want of room.
-    pub refused: u64,
-    /// Sectors that a crash has lost.
-    pub lost_sectors: u64,
-}
 
 /// An operation under way.
 #[derive(Debug)]
@@ -125,7 +108,8 @@ impl Disk {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.order += 1;
-        let delay = self.faults.speed.draw(&op, &mut self.rng);
+        let (delay, held_up) = self.faults.speed.draw(&op, &mut self.rng);
+        self.stats.slow += u64::from(held_up);
         self.in_flight.insert(ticket, InFlight { id, op, submitted: self.order });
         (ticket, delay)
     }
@@ -169,6 +153,7 @@ impl Disk {
         let (&id, file) = self.files.iter_mut().nth(k)?;
         let at = self.rng.index(file.len());
         file.flip(at, 1 << self.rng.below(8)).then(|| {
+            self.stats.rotten_bits += 1;
             self.lied.push(Lie { file: id, position: at as u64, bytes: 1, what: "bit rot" });
             (id, at as u64)
         })
@@ -188,11 +173,9 @@ impl Disk {
             _ => false,
         };
         if no_room {
-            self.stats.refused += 1;
             return Some(IoError::Full);
         }
         if self.rng.one_in(chance) {
-            self.stats.failed += 1;
             return Some(IoError::Failed(words.into()));
         }
         None
@@ -200,10 +183,12 @@ impl Disk {
 
     /// What an operation that fails leaves behind.
     fn fail(&mut self, op: IoOp, error: &IoError) {
+        if *error == IoError::Full {
+            self.stats.refused += 1;
+            return;
+        }
         match op {
-            IoOp::Write { file, dsync: true, position, data }
-                if *error != IoError::Full && self.rng.one_in(2) =>
-            {
+            IoOp::Write { file, dsync: true, position, data } if self.rng.one_in(2) => {
                 // The write went well, and its sync has failed.
                 self.stats.failed_syncs += 1;
                 let order = self.order;
@@ -218,8 +203,12 @@ impl Disk {
                     file.doom(order);
                 }
             }
-            IoOp::Write { .. } | IoOp::Zero { .. } if *error != IoError::Full => self.interrupt(op),
-            _ => {}
+            IoOp::Write { .. } | IoOp::Zero { .. } => {
+                self.stats.write_errors += 1;
+                self.interrupt(op);
+            }
+            IoOp::Read { .. } => self.stats.read_errors += 1,
+            IoOp::Create { .. } | IoOp::Remove { .. } => self.stats.directory_errors += 1,
         }
     }
 
@@ -293,10 +282,12 @@ impl Disk {
         let (lies, at, bytes) = (self.faults.lies, position as usize, data.len() as u64);
         self.stats.syncs += u64::from(dsync);
         if self.rng.one_in(lies.lost_write) {
+            self.stats.lost_writes += 1;
             self.lied.push(Lie { file, position, bytes, what: "lost write" });
             return;
         }
         if self.rng.one_in(lies.misdirected_write) {
+            self.stats.misdirected_writes += 1;
             self.lied.push(Lie { file, position, bytes, what: "lost write" });
             let (file, position) = self.elsewhere(data.len());
             self.lied.push(Lie { file, position, bytes, what: "misdirected write" });

@@ -197,7 +197,7 @@ impl World<'_> {
         }
         member.config.incarnation = incarnation;
         (member.fenced, member.full) = (false, false);
-        member.failed_before = member.disk.stats.failed;
+        member.failed_before = member.disk.stats.failed();
         member.refused_before = member.disk.stats.refused;
         let files = member.disk.files();
         member.shard = Some(Shard::open(member.config.clone(), &files, wall_ms));

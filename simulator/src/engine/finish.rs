@@ -37,9 +37,7 @@ impl World<'_> {
         self.read_everything();
         self.delete_everything();
         for member in &self.members {
-            let stats = member.disk.stats;
-            self.figures.disk_faults += stats.failed + stats.refused;
-            self.figures.lost_sectors += stats.lost_sectors;
+            self.figures.disks += member.disk.stats;
         }
     }
 

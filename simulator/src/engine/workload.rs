@@ -5,7 +5,6 @@ use super::member::{Caller, Waiting};
 use super::model::ModelLog;
 use super::world::{Event, World};
 use crate::check::{Check, ensure, violated};
-use crate::disk::DiskStats;
 use ringmail_shards::api::{Acks, Answer, AppendError, LogId, ReadError};
 use ringmail_shards::format::entry::ENTRY_HEADER_BYTES;
 use ringmail_shards::format::frame::FRAME_HEADER_BYTES;
@@ -402,7 +401,7 @@ impl World<'_> {
 
     /// Operations of the shard's disk that have failed since its start.
     pub fn disk_failed(&self, shard: usize) -> bool {
-        let DiskStats { failed, .. } = self.members[shard].disk.stats;
-        failed > self.members[shard].failed_before
+        let member = &self.members[shard];
+        member.disk.stats.failed() > member.failed_before
     }
 }

@@ -72,8 +72,7 @@ impl World<'_> {
         self.settle();
         self.audit();
         for disk in &self.disks {
-            self.figures.disk_faults += disk.stats.failed + disk.stats.refused;
-            self.figures.lost_sectors += disk.stats.lost_sectors;
+            self.figures.disks += disk.stats;
         }
         self.figures.served = self.records.served;
         self.figures.hash = self.trace.hash();

@@ -166,7 +166,8 @@ impl<'a> World<'a> {
         let files: Vec<_> = self.disks.iter_mut().map(Disk::files).collect();
         let mesh = Mesh::new(self.episode.shards, self.episode.channel_batches, self.episode.outbox_messages);
         let (config, clocks) = (self.config.clone(), Rc::clone(&self.clocks));
-        self.failed_before = self.disks.iter().map(|disk| (disk.stats.failed, disk.stats.refused)).collect();
+        self.failed_before =
+            self.disks.iter().map(|disk| (disk.stats.failed(), disk.stats.refused)).collect();
         self.trouble = Trouble {
             failed: vec![false; self.episode.shards],
             idle_us: self.config.limits.idle_timeout.millis() * 1000,
@@ -248,7 +249,7 @@ impl<'a> World<'a> {
             &[("id", id.0), ("failed", failed.into())],
         );
         let (failed, refused) = self.failed_before[shard];
-        self.trouble.failed[shard] |= self.disks[shard].stats.failed > failed;
+        self.trouble.failed[shard] |= self.disks[shard].stats.failed() > failed;
         self.trouble.full |= self.disks[shard].stats.refused > refused;
         let Some(machine) = &mut self.machine else { return };
         machine.completed(shard, id, result);
