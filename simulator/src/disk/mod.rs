@@ -149,13 +149,12 @@ impl Disk {
 
     /// Changes one bit of what is stored, and gives where: file and byte.
     pub fn rot(&mut self) -> Option<(FileId, u64)> {
-        let k = self.rng.index(self.files.len());
-        let (&id, file) = self.files.iter_mut().nth(k)?;
-        let at = self.rng.index(file.len());
-        file.flip(at, 1 << self.rng.below(8)).then(|| {
+        let (file, length) = self.some_file(1)?;
+        let (at, bits) = (self.rng.index(length), 1 << self.rng.below(8));
+        self.file(file).flip(at, bits).then(|| {
             self.stats.rotten_bits += 1;
-            self.lied.push(Lie { file: id, position: at as u64, bytes: 1, what: "bit rot" });
-            (id, at as u64)
+            self.lied.push(Lie { file, position: at as u64, bytes: 1, what: "bit rot" });
+            (file, at as u64)
         })
     }
 
@@ -289,7 +288,7 @@ impl Disk {
         if self.rng.one_in(lies.misdirected_write) {
             self.stats.misdirected_writes += 1;
             self.lied.push(Lie { file, position, bytes, what: "lost write" });
-            let (file, position) = self.elsewhere(data.len());
+            let Some((file, position)) = self.elsewhere(data.len()) else { return };
             self.lied.push(Lie { file, position, bytes, what: "misdirected write" });
             let target = self.file(file);
             target.write(position as usize, data, order);
@@ -303,12 +302,18 @@ impl Disk {
         }
     }
 
-    /// A place of `bytes` within some file.
-    fn elsewhere(&mut self, bytes: usize) -> (FileId, u64) {
-        let k = self.rng.index(self.files.len());
-        let (&id, file) = self.files.iter().nth(k).expect("the write has a file");
-        let blocks = file.len().saturating_sub(bytes) / BLOCK_BYTES;
-        (id, (self.rng.index(blocks + 1) * BLOCK_BYTES) as u64)
+    /// A place of `bytes` within some file, if one is large enough.
+    fn elsewhere(&mut self, bytes: usize) -> Option<(FileId, u64)> {
+        let (id, length) = self.some_file(bytes)?;
+        let blocks = (length - bytes) / BLOCK_BYTES;
+        Some((id, (self.rng.index(blocks + 1) * BLOCK_BYTES) as u64))
+    }
+
+    /// A file of so many bytes or more, and how many it has.
+    fn some_file(&mut self, bytes: usize) -> Option<(FileId, usize)> {
+        let large = self.files.iter().map(|(&id, file)| (id, file.len())).filter(|(_, len)| *len >= bytes);
+        let large: Vec<_> = large.collect();
+        large.get(self.rng.index(large.len())).copied()
     }
 
     fn file(&mut self, file: FileId) -> &mut SimFile {

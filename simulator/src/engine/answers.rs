@@ -106,7 +106,7 @@ impl World<'_> {
                 model.written_end = model.written_end.max(end);
                 if acks == Acks::Synced {
                     model.acknowledged_end = model.acknowledged_end.max(end);
-                    model.durable_end = model.durable_end.max(end);
+                    model.durable_to(end, self.events);
                 }
             }
             Waiting::Delete { log, start } => {
@@ -151,7 +151,7 @@ impl World<'_> {
                 self.figures.served += count;
                 self.workers[caller.worker].cursor = Some((log, data.next_offset));
                 if let Some(model) = self.logs.get_mut(&log) {
-                    model.durable_end = model.durable_end.max(data.next_offset);
+                    model.durable_to(data.next_offset, self.events);
                 }
             }
             Err(error) => {
@@ -166,7 +166,7 @@ impl World<'_> {
             ReadError::UnknownLog(_) => !self.logs.contains_key(&log),
             ReadError::OutOfRange { .. } => self.logs.get(&log).is_none_or(|m| offset < m.start),
             ReadError::Io(_) => self.disk_failed(shard),
-            ReadError::Damaged { .. } => false,
+            ReadError::Damaged { .. } => self.members[shard].was_lied_to(),
         };
         ensure(right, Check::Damage, || {
             let place = self.logs.get(&log).map(ModelLog::place);
@@ -190,12 +190,15 @@ impl World<'_> {
         if self.logs.contains_key(&log) {
             self.observe(shard, log);
         }
+        let lied = self.members[shard].was_lied_to();
         let Some(model) = self.logs.get(&log) else { return };
         let missed = model.first_at(timestamp, model.start.max(then.start), found.min(then.end));
         let matches = model.timestamp(found).is_some_and(|t| t >= timestamp);
         let at_end = (then.end..=model.high_watermark).contains(&found);
-        let right =
-            missed.is_none() && found >= then.start && (matches || at_end || found < model.start_known);
+        // What is damaged is not found.
+        let right = (missed.is_none() || lied)
+            && found >= then.start
+            && (matches || at_end || found < model.start_known);
         ensure(right, Check::Answer, || {
             format!(
                 "log {log}: the search for {timestamp} finds {found}, missing {missed:?}; {:?}",
@@ -247,7 +250,12 @@ impl World<'_> {
 
     fn damaged(&mut self, shard: usize, damage: &ringmail_shards::damage::Damage) {
         self.trace.note(self.schedule.now_us(), shard as u32, "damage", &damage.to_string());
-        violated(Check::Damage, format!("damage on a disk that keeps its contract: {damage}"));
+        let member = &mut self.members[shard];
+        ensure(member.was_lied_to(), Check::Damage, || {
+            format!("damage on a disk that keeps its contract: {damage}")
+        });
+        member.damage_said += 1;
+        self.figures.damage_reported += 1;
     }
 
     /// Holds a log against the model.
@@ -255,7 +263,7 @@ impl World<'_> {
         let state = self.members[shard].engine().log_state(log);
         let state =
             state.unwrap_or_else(|| violated(Check::Lost, format!("log {log} is not known any more")));
-        self.logs.get_mut(&log).expect("only known logs are looked at").observe(&state);
+        self.logs.get_mut(&log).expect("only known logs are looked at").observe(&state, self.events);
     }
 
     /// Holds all logs of a shard against the model.
@@ -267,7 +275,7 @@ impl World<'_> {
         let engine = member.engine();
         for model in self.logs.values_mut().filter(|model| model.owner == shard) {
             match engine.log_state(model.log) {
-                Some(state) => model.observe(&state),
+                Some(state) => model.observe(&state, self.events),
                 None => violated(Check::Lost, format!("log {} is not known any more", model.log)),
             }
         }

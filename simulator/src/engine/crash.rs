@@ -64,6 +64,7 @@ impl World<'_> {
                 speed: speed(kinds.slow, rng),
                 ..Faults::default()
             };
+            let faults = Faults { lies: self.draw_lies(), ..faults };
             let room = self.rng.below(4) * self.members[shard].config.segment_bytes;
             let limited = kinds.full && self.rng.one_in(3);
             let disk = &mut self.members[shard].disk;
@@ -76,6 +77,7 @@ impl World<'_> {
                 &format!("{faults:?}, limited: {limited}"),
             );
         }
+        self.rot();
         let delay = self.rng.between(1000, WEATHER_US);
         self.schedule.after(delay, Event::Weather);
     }
@@ -197,6 +199,7 @@ impl World<'_> {
         }
         member.config.incarnation = incarnation;
         (member.fenced, member.full) = (false, false);
+        member.damage_said = 0;
         member.failed_before = member.disk.stats.failed();
         member.refused_before = member.disk.stats.refused;
         let files = member.disk.files();
@@ -227,6 +230,7 @@ impl World<'_> {
         let sync_failed = std::mem::replace(&mut member.failed_syncs_before, failed_syncs) != failed_syncs;
         let killed = member.ended == End::Killed && !sync_failed;
         let closed = member.ended == End::Closed;
+        let lied = member.was_lied_to();
         let engine = member.shard.as_mut().expect("it has just become ready");
         for log in engine.logs() {
             if self.logs.get(&log).is_some_and(|model| model.owner == shard) {
@@ -235,7 +239,8 @@ impl World<'_> {
             let Some(dropped) = member.dropped.get(&log) else {
                 violated(Check::Phantom, format!("shard {shard} has log {log}, which was never its own"));
             };
-            ensure(!dropped.durable, Check::Deleted, || {
+            // On a disk that lies the deletion may be gone without a trace: nothing missing tells of it.
+            ensure(!dropped.durable || lied, Check::Deleted, || {
                 format!("log {log} is back, though its deletion was durable")
             });
         }
@@ -248,10 +253,17 @@ impl World<'_> {
                 dropped.durable = true;
             }
         }
-        for model in self.logs.values_mut().filter(|model| model.owner == shard) {
+        for model in self.logs.values().filter(|model| model.owner == shard) {
             engine.put_log(model.log, model.config);
-            let state = engine.log_state(model.log).expect("it was just put there");
-            model.recovered(&state, killed, closed);
+        }
+        if lied {
+            self.recovered_from_lies(shard);
+        } else {
+            let engine = self.members[shard].engine();
+            for model in self.logs.values_mut().filter(|model| model.owner == shard) {
+                let state = engine.log_state(model.log).expect("it was just put there");
+                model.recovered(&state, killed, closed, self.events);
+            }
         }
         self.plan_turn(shard);
     }

@@ -19,6 +19,26 @@ pub(super) struct Kinds {
     pub clock: bool,
 }
 
+/// How disks break their contract in an episode; most keep it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LieKinds {
+    pub lost_write: bool,
+    pub misdirected_write: bool,
+    pub rot: bool,
+}
+
+impl LieKinds {
+    /// At least one of them.
+    pub fn draw(rng: &mut Rng) -> Self {
+        let kinds = rng.between(1, 7);
+        Self { lost_write: kinds & 1 != 0, misdirected_write: kinds & 2 != 0, rot: kinds & 4 != 0 }
+    }
+
+    pub fn any(self) -> bool {
+        self.lost_write || self.misdirected_write || self.rot
+    }
+}
+
 /// How often clients ask for what, as shares.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mix {
@@ -36,6 +56,7 @@ pub(super) struct Episode {
     pub workers: usize,
     pub logs_per_shard: u64,
     pub kinds: Kinds,
+    pub lies: LieKinds,
     pub mix: Mix,
     /// Once in so many batches one is large.
     pub large_batch: u64,
@@ -74,6 +95,7 @@ impl Episode {
             workers: rng.pick(&[2, 4, 8, 16, 32]),
             logs_per_shard: rng.pick(&[1, 2, 3, 5, 8]),
             kinds,
+            lies: LieKinds::default(),
             mix: rng.pick(&mixes),
             large_batch: rng.pick(&[10, 30, 100, 400]),
             log_bytes: rng.pick(&[64, 128, 256, 512]) << 10,

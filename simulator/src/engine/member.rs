@@ -68,6 +68,10 @@ pub(super) struct Member {
     /// Operations of the disk that had failed before the last start, and those refused for want of room.
     pub failed_before: u64,
     pub refused_before: u64,
+    /// Breaches of the disk's contract that the trace tells of.
+    pub lies_said: usize,
+    /// Places of damage that the shard has reported since its start.
+    pub damage_said: u64,
     /// Syncs that had failed before the last recovery ended.
     pub failed_syncs_before: u64,
 }
@@ -89,6 +93,8 @@ impl Member {
             dropped: BTreeMap::new(),
             failed_before: 0,
             refused_before: 0,
+            lies_said: 0,
+            damage_said: 0,
             failed_syncs_before: 0,
         }
     }
@@ -96,6 +102,11 @@ impl Member {
     /// The engine of a shard that runs.
     pub fn engine(&mut self) -> &mut Shard {
         self.shard.as_mut().expect("the shard runs")
+    }
+
+    /// Whether the disk has broken its contract.
+    pub fn was_lied_to(&self) -> bool {
+        !self.disk.lied.is_empty()
     }
 
     /// Whether clients are served.

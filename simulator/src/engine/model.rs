@@ -12,9 +12,11 @@ const BASE_OFFSET_BYTES: usize = 8;
 const ENTRY_BYTES: u64 = 64;
 
 /// A batch that was submitted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ModelBatch {
     pub base: u64,
+    /// When, as a count of events.
+    pub submitted: u64,
     pub timestamps: Box<[i64]>,
     pub bytes: Box<[u8]>,
 }
@@ -39,6 +41,8 @@ pub(super) struct ModelLog {
     pub end: u64,
     /// What ends here or before survives a power cut: it was acknowledged as durable, or could be read.
     pub durable_end: u64,
+    /// When which offset was first known to be durable, as counts of events.
+    durable_since: Vec<(u64, u64)>,
     /// What was acknowledged as durable.
     pub acknowledged_end: u64,
     /// What ends here or before survives the death of the process.
@@ -52,6 +56,9 @@ pub(super) struct ModelLog {
     pub start_asked: u64,
     /// Records with older timestamps may have been let go by retention; milliseconds since the Unix epoch.
     pub oldest_kept_ms: i64,
+    /// On disks that lie: batches before `start_known`, which may come back, and whether others may be missing.
+    pub deleted: Option<VecDeque<ModelBatch>>,
+    pub has_holes: bool,
     /// Reads under way: what they may still give is remembered.
     pub readers: u32,
 }
@@ -66,6 +73,7 @@ impl ModelLog {
             bytes: 0,
             end: 0,
             durable_end: 0,
+            durable_since: Vec::new(),
             acknowledged_end: 0,
             written_end: 0,
             high_watermark: 0,
@@ -73,23 +81,30 @@ impl ModelLog {
             start_known: 0,
             start_asked: 0,
             oldest_kept_ms: i64::MIN,
+            deleted: None,
+            has_holes: false,
             readers: 0,
         }
     }
 
     /// The engine has taken a batch.
-    pub fn appended(&mut self, base: u64, timestamps: &[i64], bytes: Vec<u8>) {
+    pub fn appended(&mut self, base: u64, timestamps: &[i64], bytes: Vec<u8>, now: u64) {
         let (log, end) = (self.log, self.end);
         ensure(base == end, Check::Reordered, || {
             format!("log {log}: an append got offset {base}, not {end}")
         });
         self.bytes += bytes.len() as u64;
         self.end += timestamps.len() as u64;
-        self.batches.push_back(ModelBatch { base, timestamps: timestamps.into(), bytes: bytes.into() });
+        self.batches.push_back(ModelBatch {
+            base,
+            submitted: now,
+            timestamps: timestamps.into(),
+            bytes: bytes.into(),
+        });
     }
 
     /// Where the log stands, as the engine says while it runs.
-    pub fn observe(&mut self, state: &LogState) {
+    pub fn observe(&mut self, state: &LogState, now: u64) {
         let log = self.log;
         ensure(state.end == self.end, Check::Reordered, || {
             format!("log {log} ends at {}: {state:?}", self.end)
@@ -99,10 +114,24 @@ impl ModelLog {
             format!("log {log}: the high watermark leaves {watermark:?}: {state:?}")
         });
         self.high_watermark = state.high_watermark;
-        self.durable_end = self.durable_end.max(state.high_watermark);
+        self.durable_to(state.high_watermark, now);
         if state.log_start != self.start {
             self.start_moved(state.log_start);
         }
+    }
+
+    /// What ends at `end` or before is durable by now.
+    pub fn durable_to(&mut self, end: u64, now: u64) {
+        if end > self.durable_end {
+            self.durable_end = end;
+            self.durable_since.push((end, now));
+        }
+    }
+
+    /// When the batch that ends at `end` was first known to be durable, as a count of events.
+    pub fn durable_at(&self, end: u64) -> Option<u64> {
+        let at = self.durable_since.partition_point(|(until, _)| *until < end);
+        self.durable_since.get(at).map(|(_, now)| *now)
     }
 
     fn start_moved(&mut self, start: u64) {
@@ -114,7 +143,8 @@ impl ModelLog {
             )
         });
         self.start = start;
-        if start <= self.start_asked {
+        // What is missing counts neither as old nor as bytes.
+        if start <= self.start_asked || self.has_holes {
             return;
         }
         let mut left: u64 = self.batches.iter().map(entry_bytes).sum();
@@ -151,11 +181,12 @@ impl ModelLog {
         while self.batches.front().is_some_and(|b| b.end() <= self.start_known) {
             let gone = self.batches.pop_front().expect("front() was there");
             self.bytes -= gone.bytes.len() as u64;
+            self.deleted.iter_mut().for_each(|deleted| deleted.push_back(gone.clone()));
         }
     }
 
     /// The log after a start of its shard. `killed` says that the machine stayed up since the last.
-    pub fn recovered(&mut self, state: &LogState, killed: bool, closed: bool) {
+    pub fn recovered(&mut self, state: &LogState, killed: bool, closed: bool, now: u64) {
         let log = self.log;
         let words = |what: &str| {
             format!(
@@ -188,19 +219,62 @@ impl ModelLog {
         ensure(boundary, Check::Phantom, || words("a batch is cut"));
         let start = (self.start_known.min(state.end)..=self.start).contains(&state.log_start);
         ensure(start, Check::Deleted, || words("the log begins where it never did"));
+        self.becomes(state, now);
+    }
+
+    /// The log is as a start has left it.
+    fn becomes(&mut self, state: &LogState, now: u64) {
         while self.batches.back().is_some_and(|b| b.base >= state.end) {
             let gone = self.batches.pop_back().expect("back() was there");
             self.bytes -= gone.bytes.len() as u64;
         }
+        self.durable_since.iter_mut().for_each(|(end, _)| *end = state.end.min(*end));
+        self.durable_since.dedup_by_key(|(end, _)| *end);
+        self.durable_end = self.durable_end.min(state.end);
+        self.durable_to(state.end, now);
         self.readers = 0;
         self.end = state.end;
-        self.durable_end = state.end;
         self.acknowledged_end = state.end;
         self.written_end = state.end;
         self.high_watermark = state.end;
         self.start = state.log_start;
         self.start_asked = self.start_asked.min(state.log_start);
         self.start_is_durable(state.log_start);
+    }
+
+    /// The log after a start on a disk that has lied; gives the batches that are gone from its end. That less was deleted
+    /// than was asked for is all right, that there is anything else is not.
+    pub fn recovered_from_lies(&mut self, state: &LogState, has_holes: bool, now: u64) -> Vec<(u64, u64)> {
+        let log = self.log;
+        let place = self.place();
+        ensure(state.end <= self.end && state.high_watermark == state.end, Check::Phantom, || {
+            format!("log {log}: {place}; it comes back with what nobody appended: {state:?}")
+        });
+        ensure(state.log_start <= self.start.min(state.end), Check::Deleted, || {
+            format!("log {log}: {place}; it comes back without its beginning: {state:?}")
+        });
+        let deleted = self.deleted.get_or_insert_default();
+        while deleted.back().is_some_and(|b| b.end() > state.log_start) {
+            let back = deleted.pop_back().expect("back() was there");
+            self.bytes += back.bytes.len() as u64;
+            self.batches.push_front(back);
+        }
+        let boundary = state.end == self.end
+            || state.end == state.log_start
+            || self.batches.iter().any(|b| b.end() == state.end);
+        ensure(boundary, Check::Phantom, || format!("log {log}: {place}; a batch is cut: {state:?}"));
+        let gone = self.batches.iter().filter(|b| b.base >= state.end && b.end() <= self.durable_end);
+        let gone = gone.map(|b| (b.base, self.durable_at(b.end()).unwrap_or(0))).collect();
+        self.has_holes |= has_holes;
+        self.start_known = state.log_start;
+        self.becomes(state, now);
+        gone
+    }
+
+    /// Where the batch ends that holds `offset`.
+    pub fn batch_end(&self, offset: u64) -> u64 {
+        let at = self.batches.partition_point(|b| b.end() <= offset);
+        self.batches.get(at).map_or(self.end, ModelBatch::end)
     }
 
     /// Whether `data` is what a read from `offset` on may give; counts the batches.

@@ -10,6 +10,7 @@ use ringmail_shards::format::entry::ENTRY_HEADER_BYTES;
 use ringmail_shards::format::frame::FRAME_HEADER_BYTES;
 use ringmail_shards::io::BLOCK_BYTES;
 use ringmail_wire::batch::{BatchBuilder, Compression};
+use std::collections::VecDeque;
 
 /// Microseconds after which a client tries again whose shard is not there.
 const AGAIN_US: u64 = 2000;
@@ -93,7 +94,9 @@ impl World<'_> {
         let log = self.next_log;
         self.next_log += 1;
         let config = log_config(&mut self.rng);
-        self.logs.insert(log, ModelLog::new(log, shard, config));
+        let mut model = ModelLog::new(log, shard, config);
+        model.deleted = self.episode.lies.any().then(VecDeque::new);
+        self.logs.insert(log, model);
         self.say(shard, "create log", &[("log", log)]);
         log
     }
@@ -233,7 +236,7 @@ impl World<'_> {
             &[("log", log), ("base", base), ("bytes", bytes as u64), ("acks", acks as u64)],
         );
         let model = self.logs.get_mut(&log).expect("arrive() looked for it");
-        model.appended(base, timestamps, batch);
+        model.appended(base, timestamps, batch, self.events);
         let end = model.end;
         if acks == Acks::None {
             return self.answer_in(shard, caller, 0);

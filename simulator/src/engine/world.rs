@@ -1,6 +1,6 @@
 //! The order of events.
 
-use super::draw::{Episode, shard_config};
+use super::draw::{Episode, LieKinds, shard_config};
 use super::member::{Caller, Member, Stage};
 use super::mesh::Mesh;
 use super::model::ModelLog;
@@ -99,8 +99,9 @@ pub(super) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub fn new(mut rng: Rng, operations: u64, trace: &'a mut Trace) -> Self {
-        let episode = Episode::draw(&mut rng);
+    pub fn new(mut rng: Rng, lying: bool, operations: u64, trace: &'a mut Trace) -> Self {
+        let mut episode = Episode::draw(&mut rng);
+        episode.lies = if lying { LieKinds::draw(&mut rng) } else { LieKinds::default() };
         trace.note(0, 0, "episode", &format!("{episode:?}"));
         let members: Vec<Member> = (0..episode.shards)
             .map(|shard| Member::new(shard_config(shard as u16, &mut rng), &mut rng))
@@ -223,6 +224,7 @@ impl<'a> World<'a> {
         let Some((id, result)) = member.disk.complete(ticket) else { return };
         let failed = u64::from(result.is_err());
         member.engine().complete(id, result);
+        self.say_lies(shard);
         self.say(shard, "disk", &[("io", id.0), ("failed", failed)]);
         self.plan_turn(shard);
     }
