@@ -89,6 +89,8 @@ pub(crate) struct Recovery {
     doubtful: Vec<usize>,
     /// Files that look spare, but hold frames, until it is known what the others hold.
     stray: Vec<usize>,
+    /// Files that look spare and hold no frames, but end in a footer, likewise.
+    only_footer: Vec<usize>,
     /// Segments of which it is known which files hold them.
     sure: Set<u64>,
     jobs: Map<IoId, Job>,

@@ -5,7 +5,7 @@ use crate::config::LogConfig;
 use crate::damage::Damage;
 use crate::format::ends::{Ends, HEAD_BYTES};
 use crate::format::footer::Row;
-use crate::format::segment::FirstBlock;
+use crate::format::segment::{FirstBlock, SegmentHeader};
 use crate::index::{Extent, ExtentIndex, Log};
 use crate::io::{BLOCK_BYTES, FileId, IoOp};
 use crate::map::Set;
@@ -38,12 +38,16 @@ impl Recovery {
         let files = &self.files;
         self.doubtful.sort_unstable_by_key(|k| Reverse(files[*k].id));
         self.stray.sort_unstable_by_key(|k| Reverse(files[*k].id));
+        self.only_footer.sort_unstable_by_key(|k| Reverse(files[*k].id));
         if let Some(k) = self.doubtful.pop() {
             self.opening += 1;
             self.take_doubtful(shard, k);
         } else if let Some(k) = self.stray.pop() {
             self.opening += 1;
             self.take_stray(shard, k);
+        } else if let Some(k) = self.only_footer.pop() {
+            self.opening += 1;
+            self.take_only_footer(shard, k);
         } else {
             self.take_sealed(shard);
         }
@@ -116,6 +120,29 @@ impl Recovery {
         let written = file.first != FirstBlock::Blank;
         Self::take_spare_file(shard, file.id, file.bytes, written);
         self.opened(shard);
+    }
+
+    /// What all others hold is known: is this footer, in a file that looks spare otherwise, all that is left of the newest
+    /// segment? Of an older one nothing is missed; and one that another file holds was written there by mistake.
+    fn take_only_footer(&mut self, shard: &mut Shard, k: usize) {
+        let file = &mut self.files[k];
+        let trailer = file.trailer.take().expect("it is why the file is here");
+        let newest_sealed = self.sealed.iter().map(|s| s.number).max().unwrap_or(0);
+        if !self.sure.contains(&trailer.segment) && trailer.segment > newest_sealed {
+            file.trailer = Some(trailer);
+            file.header = Some(SegmentHeader {
+                shard: trailer.shard,
+                segment: trailer.segment,
+                file_bytes: file.bytes,
+                first_frame: trailer.last_frame,
+                incarnation: 0,
+                // That it is the same says that nothing is known.
+                previous_frame: trailer.last_frame,
+            });
+        } else {
+            file.header = None;
+        }
+        self.file_known(shard, k);
     }
 
     fn ends_known(&mut self, shard: &mut Shard, k: usize, ends: Ends) {

@@ -73,8 +73,13 @@ impl Recovery {
 
     fn searched(&mut self, shard: &mut Shard, k: usize) {
         let file = &mut self.files[k];
-        // A footer behind other frames, or behind none, is an old one, or was written for another file.
         let newest = file.search.newest;
+        let looks_spare = matches!(file.first, FirstBlock::Spare { .. } | FirstBlock::Blank);
+        if looks_spare && newest.is_none() && file.trailer.is_some() {
+            self.only_footer.push(k);
+            return self.opened(shard);
+        }
+        // A footer behind other frames, or behind none, is an old one, or was written for another file.
         file.trailer = file.trailer.filter(|t| newest.is_some_and(|(frame, _)| frame.segment == t.segment));
         file.header = newest.map(|(frame, first)| SegmentHeader {
             first_frame: first,
@@ -82,7 +87,6 @@ impl Recovery {
             previous_frame: first,
             ..SegmentHeader::of_frame(&frame, file.bytes)
         });
-        let looks_spare = matches!(file.first, FirstBlock::Spare { .. } | FirstBlock::Blank);
         if looks_spare && file.header.is_some() && file.trailer.is_none() {
             self.stray.push(k);
             return self.opened(shard);
