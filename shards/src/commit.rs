@@ -134,6 +134,12 @@ impl Commit {
         self.durable
     }
 
+    /// The like, of those that count: a frame that a recovery cut off was never durable.
+    fn durable_for_sure(&self) -> u64 {
+        let (first, counted) = self.resumed;
+        if self.durable < first { counted } else { self.durable }
+    }
+
     /// The last frame that counts before the one with this number.
     pub fn counted_before(&self, number: u64) -> u64 {
         if number == self.resumed.0 { self.resumed.1 } else { number - 1 }
@@ -285,7 +291,7 @@ impl Shard {
             number: filling.number,
             body_bytes: body as u32,
             entries_crc: filling.chain,
-            durable: self.commit.durable,
+            durable: self.commit.durable_for_sure(),
             incarnation: self.config.incarnation,
             position: filling.position + filling.lead as u64,
         };

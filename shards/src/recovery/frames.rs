@@ -152,12 +152,22 @@ impl Recovery {
         true
     }
 
-    /// Reports frames before `until` that are lost from the end of a segment. Its footer is to leave the place alone where they
-    /// stood.
+    /// Reports frames before `until` that are lost from the end of a segment, or from the beginning of the first that is not
+    /// sealed. Its footer is to leave the place alone where they stood.
     fn report_lost_end(&self, shard: &mut Shard, until: u64) {
         let Some(lost) = self.first_lost(self.expected, until) else { return };
         let held = |s: &&mut Segment| s.state == SegmentState::Closed && s.first_frame <= lost;
-        let Some(segment) = shard.segments.iter_mut().rfind(held) else { return };
+        let Some(segment) = shard.segments.iter_mut().rfind(held) else {
+            let next = shard.segments.iter().find(|s| s.state == SegmentState::Closed);
+            let damage = next.map(|segment| Damage {
+                file: segment.file.expect("it was found in a file"),
+                segment: Some(segment.number),
+                position: 0,
+                bytes: 2 * BLOCK_BYTES as u64,
+                reason: format!("frames {lost} to {} are missing before its others", until - 1),
+            });
+            return damage.into_iter().for_each(|damage| shard.report_damage(damage));
+        };
         let position = segment.position.max(BLOCK_BYTES as u64);
         let damage = Damage {
             file: segment.file.expect("it was found in a file"),
