@@ -26,6 +26,8 @@ pub struct Figures {
     pub disks: DiskStats,
     /// Places of damage that shards have reported.
     pub damage_reported: u64,
+    /// Reads that were told that what they asked for is damaged.
+    pub damaged_reads: u64,
     /// Clock jumps.
     pub clock_jumps: u64,
     /// Segments that were used again.
@@ -52,7 +54,7 @@ impl Figures {
         self.counts_mut().into_iter().map(|count| *count).collect()
     }
 
-    fn counts_mut(&mut self) -> [&mut u64; 12] {
+    fn counts_mut(&mut self) -> [&mut u64; 13] {
         [
             &mut self.operations,
             &mut self.acknowledged,
@@ -63,6 +65,7 @@ impl Figures {
             &mut self.interrupted_recoveries,
             &mut self.fences,
             &mut self.damage_reported,
+            &mut self.damaged_reads,
             &mut self.clock_jumps,
             &mut self.recycled,
             &mut self.cleaned_bytes,

@@ -183,6 +183,7 @@ fn sentence(figures: &Figures, elapsed: Duration) -> String {
         (disks.misdirected_writes, "misdirected"),
         (disks.rotten_bits, "bits rotten"),
         (figures.damage_reported, "damaged places reported"),
+        (figures.damaged_reads, "reads told of damage"),
     ];
     format!(
         "{} operations, {} batches acknowledged, {} served; {}; disks: {}; lying disks: {}; {} segments recycled, {} MiB cleaned: \

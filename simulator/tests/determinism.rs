@@ -39,6 +39,12 @@ fn seeds_that_failed_pass() {
         (World::Engine, 203_692),
         // A deletion was refused while the cleaner wrote.
         (World::Engine, 1_000_053),
+        // Of the newest segment only its footer was left, and the file was taken for a spare one.
+        (World::Engine, 10_463),
+        // That durable frames before the first one of a segment were missing was not reported.
+        (World::Engine, 11_095),
+        // Frames that an earlier start had cut off were then reported as missing.
+        (World::Engine, 17_527),
     ];
     for (world, seed) in pinned {
         if let Err(violation) = episode(world, seed, 4000, Show::Nothing) {

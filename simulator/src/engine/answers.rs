@@ -161,7 +161,8 @@ impl World<'_> {
         }
     }
 
-    fn check_read_error(&self, shard: usize, log: LogId, offset: u64, error: &ReadError) {
+    fn check_read_error(&mut self, shard: usize, log: LogId, offset: u64, error: &ReadError) {
+        self.figures.damaged_reads += u64::from(matches!(error, ReadError::Damaged { .. }));
         let right = match error {
             ReadError::UnknownLog(_) => !self.logs.contains_key(&log),
             ReadError::OutOfRange { .. } => self.logs.get(&log).is_none_or(|m| offset < m.start),

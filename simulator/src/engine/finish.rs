@@ -95,6 +95,7 @@ impl World<'_> {
                     continue;
                 }
                 if matches!(data, Err(ReadError::Damaged { .. })) && self.members[shard].was_lied_to() {
+                    self.figures.damaged_reads += 1;
                     at = self.logs[&log].batch_end(at);
                     continue;
                 }
