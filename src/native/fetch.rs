@@ -138,11 +138,15 @@ impl Fetch {
         if wants_more { self.parts.iter().position(Part::has_more) } else { None }
     }
 
+    /// Whether it is going to wait if what it gathers is not enough.
+    fn waits_on(&self, now_ms: u64) -> bool {
+        self.may_wait && now_ms < self.deadline_ms && self.stage != (Stage::Gathering { last: true })
+    }
+
     /// Whether what was gathered is to be answered.
     fn is_enough(&self, now_ms: u64) -> bool {
-        let used_up = self.next < self.parts.len();
-        let waits_on = self.may_wait && now_ms < self.deadline_ms;
-        self.bytes >= self.min_bytes.min(self.allowed) || self.failed || self.full || used_up || !waits_on
+        let no_more = self.failed || self.full || self.next < self.parts.len();
+        self.bytes >= self.min_bytes.min(self.allowed) || no_more || !self.waits_on(now_ms)
     }
 
     fn take(&mut self, part: usize, result: Result<ReadData, ReadError>) {
@@ -278,8 +282,8 @@ impl Sessions {
             let (offset, rest) = fetch.parts[part].rest();
             let size = rest.min(left);
             let caller = Caller::Native(Waiter::FetchRead { fetch: key, part: part as u32 });
-            // What goes on behind what was found is asked of the owner: what else is known here may be older than that.
-            let waiting = fetch.may_wait && fetch.parts[part].result.is_none();
+            // What goes on behind what was found or counted is asked of the owner: what else is known here may be older.
+            let waiting = fetch.waits_on(now_ms) && fetch.parts[part].result.is_none();
             match logs.read(log, offset, size, waiting, caller) {
                 Answer::Now(result) => fetch.take(part, result),
                 Answer::Later => {
@@ -292,7 +296,7 @@ impl Sessions {
         if fetch.outstanding > 0 {
             return;
         }
-        let is_enough = fetch.stage == (Stage::Gathering { last: true }) || fetch.is_enough(now_ms);
+        let is_enough = fetch.is_enough(now_ms);
         let (connection, allowed) = (fetch.reply.connection, fetch.allowed);
         self.end_reading(connection, allowed);
         if is_enough {
@@ -351,8 +355,7 @@ impl Sessions {
         let Ok(data) = result else { return self.gather_again(key, true, logs) };
         fetch.bytes += data.bytes;
         let counted = &mut fetch.parts[part as usize];
-        counted.counted_to = data.next_offset;
-        counted.state = Some(data.state);
+        (counted.counted_to, counted.state) = (data.next_offset, Some(data.state));
         if fetch.bytes >= fetch.min_bytes {
             self.gather_again(key, true, logs);
         } else {
@@ -478,19 +481,16 @@ fn put_answer(output: &mut Output, reply: Reply, parts: Vec<Part>) {
 fn put_part(output: &mut Output, part: Part) {
     let mut header =
         FetchedPartitionHeader { log: part.log, code: 0, high_watermark: 0, log_start: 0, bytes: 0 };
-    let state = |header: &mut FetchedPartitionHeader, log_start, high_watermark| {
-        (header.log_start, header.high_watermark) = (log_start, high_watermark);
-    };
     match part.result {
         Some(Ok(data)) => {
             header.bytes = u32::try_from(data.bytes).expect("an answer is limited far below 4 GiB");
-            state(&mut header, data.state.log_start, data.state.high_watermark);
+            (header.log_start, header.high_watermark) = (data.state.log_start, data.state.high_watermark);
             header.encode(&mut Writer::new(output.copied()));
             data.pieces.into_iter().for_each(|piece| output.piece(piece));
         }
         Some(Err(error)) => {
             if let ReadError::OutOfRange { log_start, high_watermark, .. } = error {
-                state(&mut header, log_start, high_watermark);
+                (header.log_start, header.high_watermark) = (log_start, high_watermark);
             }
             header.code = Fault::from(error).code as u16;
             header.encode(&mut Writer::new(output.copied()));

@@ -33,7 +33,13 @@ fn connect() -> (Sessions, Logs, Key) {
 }
 
 fn fetch(offset: u64, min_bytes: u32) -> Vec<u8> {
-    let partitions = vec![FetchPartition { log: LOG, offset, max_bytes: 1 << 20 }];
+    fetch_all(&[offset], min_bytes)
+}
+
+/// Asks for the log from each of these offsets.
+fn fetch_all(offsets: &[u64], min_bytes: u32) -> Vec<u8> {
+    let partition = |&offset| FetchPartition { log: LOG, offset, max_bytes: 1 << 20 };
+    let partitions = offsets.iter().map(partition).collect();
     let request = FetchRequest { max_wait_ms: 10_000, min_bytes, max_bytes: 1 << 20, partitions };
     let mut frame = Vec::new();
     put_frame(&mut frame, Api::Fetch, 2, 0, &request);
@@ -57,6 +63,16 @@ fn answer(sessions: &mut Sessions, logs: &mut Logs, request: u64, bytes: usize, 
     let state = LogState { log_start: 0, high_watermark, end: high_watermark, bytes: 0 };
     let pieces = vec![Bytes::from(vec![0; bytes])];
     logs.answered(request, Outcome::Read(Ok(ReadData { pieces, bytes, next_offset, state })));
+    tell_outcomes(sessions, logs);
+}
+
+/// Shard 0 tells that the log has advanced.
+fn advance(sessions: &mut Sessions, logs: &mut Logs) {
+    logs.advanced(LOG);
+    tell_outcomes(sessions, logs);
+}
+
+fn tell_outcomes(sessions: &mut Sessions, logs: &mut Logs) {
     while let Some((caller, outcome)) = logs.next_outcome() {
         let Caller::Native(waiter) = caller else { panic!("nobody else waits: {caller:?}") };
         sessions.outcome(waiter, outcome, logs);
@@ -82,4 +98,29 @@ fn a_fetch_reads_on_behind_what_it_found_whatever_others_knew_of_the_log() {
     };
     answer(&mut sessions, &mut logs, third, 2_000, (12, 12));
     assert_eq!(sessions.usage().fetches, 1, "the second is answered, the first waits");
+}
+
+/// It was answered with nothing long before its time was over: another fetch, which had read the log before it advanced and
+/// began to wait only now, was believed that nothing had come.
+#[test]
+fn a_fetch_that_counted_enough_reads_it_whatever_others_knew_of_the_log() {
+    let (mut sessions, mut logs, connection) = connect();
+    let _ = sessions.receive(connection, &fetch(10, 1_000), &mut logs);
+    let [(first, 10)] = reads(&mut logs)[..] else { panic!("the owner is asked") };
+    let _ = sessions.receive(connection, &fetch_all(&[10, 5], 1_000), &mut logs);
+    let [(nothing, 10)] = reads(&mut logs)[..] else { panic!("the owner is asked") };
+    answer(&mut sessions, &mut logs, nothing, 0, (10, 10));
+    let [(slow, 5)] = reads(&mut logs)[..] else { panic!("the owner is asked for the other part") };
+    answer(&mut sessions, &mut logs, first, 0, (10, 10));
+
+    advance(&mut sessions, &mut logs);
+    let [(count, 10)] = reads(&mut logs)[..] else { panic!("the first wants to know how much has come") };
+    answer(&mut sessions, &mut logs, slow, 100, (10, 10));
+    let waits = logs.take_mail(0);
+    assert!(matches!(waits[..], [Message::Watch { log: LOG, high_watermark: 10 }]), "{waits:?}");
+    answer(&mut sessions, &mut logs, count, 2_000, (12, 12));
+    let [(last, 10)] = reads(&mut logs)[..] else { panic!("the first reads what it counted") };
+    assert_eq!(sessions.usage().fetches, 2, "neither is answered yet");
+    answer(&mut sessions, &mut logs, last, 2_000, (12, 12));
+    assert_eq!(sessions.usage().fetches, 1, "the first is answered, the second waits");
 }
