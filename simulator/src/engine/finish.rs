@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 const SETTLE_US: u64 = 60_000_000;
 /// Microseconds within which space comes back.
 const CLEAN_US: u64 = 20_000_000;
+/// And so many more for each file that there is: they are removed one by one.
+const REMOVE_US: u64 = 200_000;
 /// Segments that an empty shard may have: the active one, the newest sealed one, and one that is being sealed.
 const SEGMENTS_LEFT: u64 = 3;
 /// Files that it may keep beyond those and twice its spare segments.
@@ -159,7 +161,8 @@ impl World<'_> {
             self.members[shard].waiting.insert(token, (caller, Waiting::Delete { log, start }));
             self.plan_turn(shard);
         }
-        let until = self.schedule.now_us() + CLEAN_US;
+        let files = self.members.iter().map(|m| m.disk.file_count() as u64).max().unwrap_or(0);
+        let until = self.schedule.now_us() + CLEAN_US + files * REMOVE_US;
         while self.schedule.now_us() < until
             && self.members.iter().any(|m| !m.waiting.is_empty() || !is_small(m) && !m.was_lied_to())
         {
