@@ -62,10 +62,10 @@ pub enum Error {
         /// The partition's number.
         partition: u32,
     },
-    /// A batch was sent and the connection ended before the answer: its records may be stored or not.
-    #[error(
-        "lost the connection after sending and before the answer: the records may be stored or not ({0})"
-    )]
+    /// A batch was sent and no answer came, because the connection ended or because
+    /// [`delivery_timeout`](crate::ProducerConfig::delivery_timeout) was over (the cause is [`Error::Timeout`]
+    /// then): its records may be stored, be stored yet, or not.
+    #[error("sent, and no answer came: the records may be stored or not ({0})")]
     OutcomeUnknown(Arc<Error>),
     /// The batch could be sent again only behind later ones of its partition that are stored already.
     #[error("not stored, and sending again would change the order of records: {0}")]

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use ringmail_sdk::blocking::Client;
@@ -59,6 +60,26 @@ fn a_full_buffer_blocks() {
         }
         producer.flush().unwrap();
         assert_eq!(broker.stored("t", 0).len(), 1000);
+    });
+}
+
+#[test]
+fn an_acknowledgement_that_never_comes_is_not_waited_for_without_end() {
+    with_broker(|broker| {
+        let client = Client::connect(&broker.address()).unwrap();
+        let delivery_timeout = Duration::from_millis(200);
+        let config = ProducerConfig { delivery_timeout, ..ProducerConfig::default() };
+        let producer = client.producer_with("t", config).unwrap();
+        broker.change(|model| model.stalled = true);
+        let (tell, told) = mpsc::channel();
+        // On a thread of its own, so that waiting without end would be seen.
+        std::thread::spawn(move || {
+            let ticket = producer.send(Record::new(b"a")).unwrap();
+            let _ = tell.send((producer.flush(), producer.delivered(ticket)));
+        });
+        let (flushed, delivered) = told.recv_timeout(Duration::from_secs(10)).expect("an end in time");
+        assert!(matches!(flushed, Err(Error::OutcomeUnknown(_))), "{flushed:?}");
+        assert!(matches!(delivered, Err(Error::OutcomeUnknown(_))), "{delivered:?}");
     });
 }
 

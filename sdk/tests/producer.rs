@@ -442,6 +442,7 @@ async fn wrong_settings_are_refused() {
     let wrong = [
         ProducerConfig { batch_bytes: 1, ..ProducerConfig::default() },
         ProducerConfig { buffer_bytes: 1000, ..ProducerConfig::default() },
+        ProducerConfig { delivery_timeout: Duration::from_millis(1), ..ProducerConfig::default() },
     ];
     for config in wrong {
         assert!(matches!(client.producer_with("t", config).await, Err(Error::Config(_))));

@@ -133,10 +133,10 @@ impl Driver {
             match wake {
                 Wake::Command(None) => closing = true,
                 Wake::Command(Some(command)) => {
-                    self.apply(command);
+                    self.apply(command)?;
                     for _ in 1..COMMANDS_AT_ONCE {
                         let Ok(command) = commands.try_recv() else { break };
-                        self.apply(command);
+                        self.apply(command)?;
                     }
                 }
                 Wake::Read(0) => return Err(self.lost("the broker closed it")),
@@ -173,7 +173,7 @@ impl Driver {
         Ok(any)
     }
 
-    fn apply(&mut self, command: Command) {
+    fn apply(&mut self, command: Command) -> Result<(), Error> {
         match command {
             Command::Call { api, body, reply } => {
                 self.connection.request_body(api, &body, Waiting::Call(reply));
@@ -196,7 +196,9 @@ impl Driver {
                 }
             }
             Command::Fetch { request, sink } => self.connection.fetch(&request, Waiting::Fetch(sink)),
+            Command::Close { cause } => return Err(self.lost(cause)),
         }
+        Ok(())
     }
 
     fn unsubscribe(&mut self, id: u32) {

@@ -85,12 +85,38 @@ pub(crate) struct CallError {
 /// What a connection's task is told to do.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Call { api: Api, body: Vec<u8>, reply: CallReply },
-    Produce { log: LogId, acks: Acks, batch: Bytes, reply: ProduceReply },
-    Subscribe { log: LogId, offset: u64, credit: u32, sink: DeliverySink },
-    Credit { key: u64, bytes: u32 },
-    Unsubscribe { key: u64 },
-    Fetch { request: ringmail_wire::protocol::FetchRequest, sink: DeliverySink },
+    Call {
+        api: Api,
+        body: Vec<u8>,
+        reply: CallReply,
+    },
+    Produce {
+        log: LogId,
+        acks: Acks,
+        batch: Bytes,
+        reply: ProduceReply,
+    },
+    Subscribe {
+        log: LogId,
+        offset: u64,
+        credit: u32,
+        sink: DeliverySink,
+    },
+    Credit {
+        key: u64,
+        bytes: u32,
+    },
+    Unsubscribe {
+        key: u64,
+    },
+    Fetch {
+        request: ringmail_wire::protocol::FetchRequest,
+        sink: DeliverySink,
+    },
+    /// End the connection, for this reason.
+    Close {
+        cause: String,
+    },
 }
 
 impl Command {
@@ -103,7 +129,7 @@ impl Command {
             Self::Subscribe { sink, .. } | Self::Fetch { sink, .. } => {
                 sink.send(Delivery::Ended(error));
             }
-            Self::Credit { .. } | Self::Unsubscribe { .. } => {}
+            Self::Credit { .. } | Self::Unsubscribe { .. } | Self::Close { .. } => {}
         }
     }
 }
@@ -161,6 +187,11 @@ impl Link {
             let error = self.end.get().cloned().unwrap_or(Error::Closed);
             unsent.0.fail(error);
         }
+    }
+
+    /// Ends the connection, for all who use it, if it has not ended yet: whoever waits is told this cause.
+    pub fn close(&self, cause: String) {
+        self.send(Command::Close { cause });
     }
 
     /// Sends a request and waits for its answer.

@@ -28,7 +28,11 @@ pub struct ProducerConfig {
     /// Bytes of records that were neither stored nor failed yet; past it,
     /// [`send`](crate::Producer::send) pushes back. Default 32 MiB.
     pub buffer_bytes: usize,
-    /// How long a batch may wait, be sent and be sent again before it fails. Default 2 minutes.
+    /// How long it takes at most from the first record of a batch until the batch is reported: it may wait,
+    /// be sent and be sent again until then. It fails after that: with what kept it from being stored, or
+    /// with [`Error::OutcomeUnknown`] if it was sent and has no answer; a later answer changes nothing. If
+    /// none has come [`request_timeout`](crate::ClientConfig::request_timeout) later, the connection is
+    /// closed. Longer than `linger`. Default 2 minutes.
     pub delivery_timeout: Duration,
     /// Whether batches whose outcome is not known, because the connection was lost after they were sent,
     /// are sent again: they may be stored twice then. If not, they fail with [`Error::OutcomeUnknown`].
@@ -75,6 +79,12 @@ impl ProducerConfig {
             return Err(Error::Config(format!(
                 "buffer_bytes is {}; it must hold at least one batch of {} bytes",
                 self.buffer_bytes, self.batch_bytes
+            )));
+        }
+        if self.delivery_timeout <= self.linger {
+            return Err(Error::Config(format!(
+                "delivery_timeout is {:?}; it must be longer than linger, which is {:?}",
+                self.delivery_timeout, self.linger
             )));
         }
         Ok(())

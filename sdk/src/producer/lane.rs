@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ringmail_wire::protocol::ErrorCode;
@@ -76,8 +76,14 @@ impl Lane {
         self.sent.push_back(Sent { id, batch, fate: Fate::Certain(Err(error)) });
     }
 
+    /// When the oldest batch was opened.
+    pub fn oldest(&self) -> Option<Instant> {
+        self.sent.front().map(|sent| sent.batch.opened)
+    }
+
     /// Notes how the sending of `id` ended.
     pub fn answer(&mut self, id: u64, outcome: Outcome) {
+        // Of a batch that was reported as too late already, nothing is here any more.
         // Answers mostly come in order: it is among the first.
         let Some(sent) = self.sent.iter_mut().find(|sent| sent.id == id) else { return };
         sent.fate = match outcome {
@@ -91,13 +97,14 @@ impl Lane {
     }
 
     /// Hands every batch whose end is certain to `done`, in order, and says what is to be done next.
-    /// Batches opened before `too_old` are not sent again.
+    /// Batches that were opened `timeout` ago or earlier have had their time: they fail, with an answer still to come, too.
     pub fn settle(
         &mut self,
         policy: Policy,
-        too_old: Option<Instant>,
+        timeout: Duration,
         mut done: impl FnMut(Batch, Result<u64, Error>),
     ) -> Next {
+        self.expire(timeout);
         self.pop_certain(&mut done);
         if !self.sent.iter().any(|s| matches!(s.fate, Fate::NotStored(_) | Fate::Unknown(_))) {
             return Next::Go;
@@ -105,7 +112,7 @@ impl Lane {
         if self.sent.iter().any(|sent| matches!(sent.fate, Fate::OnItsWay)) {
             return Next::Hold;
         }
-        self.decide(policy, too_old);
+        self.decide(policy);
         self.pop_certain(&mut done);
         if self.sent.is_empty() { Next::Go } else { Next::Resend }
     }
@@ -119,8 +126,26 @@ impl Lane {
         }
     }
 
+    /// Makes the failure of batches certain that were opened `timeout` ago.
+    fn expire(&mut self, timeout: Duration) {
+        let Some(too_old) = Instant::now().checked_sub(timeout) else { return };
+        // Batches of a partition are opened in their order, so that the old ones stand first.
+        for sent in self.sent.iter_mut().take_while(|sent| sent.batch.opened <= too_old) {
+            let failure = match &sent.fate {
+                Fate::Certain(_) => continue,
+                Fate::NotStored(error) => error.clone(),
+                Fate::Unknown(error) => Error::OutcomeUnknown(Arc::new(error.clone())),
+                Fate::OnItsWay => {
+                    let late = Error::Timeout { what: "the delivery", after: timeout };
+                    Error::OutcomeUnknown(Arc::new(late))
+                }
+            };
+            sent.fate = Fate::Certain(Err(failure));
+        }
+    }
+
     /// All answers are in: makes the failure of those certain that are not to be sent again.
-    fn decide(&mut self, policy: Policy, too_old: Option<Instant>) {
+    fn decide(&mut self, policy: Policy) {
         let last_stored = self.sent.iter().rposition(|sent| match sent.fate {
             Fate::Certain(Ok(_)) => true,
             Fate::Unknown(_) => !policy.retry_unknown,
@@ -128,11 +153,9 @@ impl Lane {
         });
         for (place, sent) in self.sent.iter_mut().enumerate() {
             let passed_by = !policy.reorder && last_stored.is_some_and(|last| place < last);
-            let is_too_old = too_old.is_some_and(|time| sent.batch.opened < time);
             let failure = match &sent.fate {
                 Fate::NotStored(error) if passed_by => Error::OrderLost(Arc::new(error.clone())),
-                Fate::NotStored(error) if is_too_old => error.clone(),
-                Fate::Unknown(error) if is_too_old || !policy.retry_unknown => {
+                Fate::Unknown(error) if !policy.retry_unknown => {
                     Error::OutcomeUnknown(Arc::new(error.clone()))
                 }
                 _ => continue,
@@ -201,7 +224,7 @@ mod tests {
     /// Settles, and returns what comes next and the ends so far: an offset, or the start of the error's name.
     fn settle(lane: &mut Lane, policy: Policy) -> (Next, Vec<(u64, String)>) {
         let mut ends = Vec::new();
-        let next = lane.settle(policy, None, |batch, result| {
+        let next = lane.settle(policy, Duration::MAX, |batch, result| {
             let end = match result {
                 Ok(offset) => offset.to_string(),
                 Err(error) => format!("{error:?}").split(['(', ' ']).next().unwrap().to_owned(),
@@ -301,7 +324,7 @@ mod tests {
         lane.answer(1, lost());
         let mut failures = Vec::new();
         let policy = Policy { retry_unknown: true, reorder: false };
-        let next = lane.settle(policy, Some(Instant::now()), |_, result| failures.push(result.unwrap_err()));
+        let next = lane.settle(policy, Duration::ZERO, |_, result| failures.push(result.unwrap_err()));
         assert_eq!(next, Next::Go);
         assert!(matches!(failures.as_slice(), [Error::Broker(_), Error::OutcomeUnknown(_)]));
     }

@@ -120,10 +120,11 @@ impl Connection {
     }
 
     fn handshake(&self, id: u32) {
-        let model = self.shared.model.lock().unwrap();
+        let mut model = self.shared.model.lock().unwrap();
         if let Some(code) = model.refuse {
             return self.error(Api::Handshake, id, code, "not today");
         }
+        model.handshakes += 1;
         let answer = HandshakeResponse {
             version: 1,
             features: features::ALL,

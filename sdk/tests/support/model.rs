@@ -103,6 +103,8 @@ pub struct Model {
     pub faults: VecDeque<Fault>,
     /// Whether produce requests are left unanswered, and undone, for now.
     pub stalled: bool,
+    /// Handshakes that were agreed to.
+    pub handshakes: usize,
     /// Whether nothing at all is answered, for now.
     pub mute: bool,
     /// Refuses every handshake.

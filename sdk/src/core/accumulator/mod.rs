@@ -388,6 +388,13 @@ impl Accumulator {
         sealed
     }
 
+    /// When the partition's first batch was opened, sealed or not.
+    pub fn oldest(&self, partition: u32) -> Option<Instant> {
+        let queue = &self.queues[partition as usize];
+        let sealed = queue.sealed.front().map(|sealed| sealed.opened);
+        sealed.or_else(|| queue.open.as_ref().map(|open| open.opened))
+    }
+
     /// Takes the partition's first batch, sealed or not, if it was opened before `time`.
     pub fn take_older(&mut self, partition: u32, time: Instant) -> Option<Sealed> {
         if self.queues[partition as usize].open.as_ref().is_some_and(|open| open.opened < time) {

@@ -1,5 +1,6 @@
 //! The task that sends a producer's batches and takes their answers.
 
+mod expiry;
 mod recovery;
 mod trouble;
 
@@ -45,6 +46,8 @@ pub(super) struct Sender {
     /// Recoveries in a row after which something still did not go.
     failures: u32,
     recovery: JoinSet<Recovered>,
+    /// When to look for batches that have taken too long; `None` if that is never.
+    next_expiry: Option<Instant>,
 }
 
 /// What goes to one partition.
@@ -63,6 +66,8 @@ struct Route {
     partition: u32,
     shard: u16,
     bytes: usize,
+    /// When the batch was opened.
+    opened: Instant,
 }
 
 /// What goes to one shard.
@@ -72,6 +77,8 @@ struct Shard {
     in_flight_bytes: usize,
     /// Parked partitions that wait for the connection, or for room on it.
     waiting: VecDeque<u32>,
+    /// Why there is no connection, if it was tried to make one.
+    failure: Option<Error>,
 }
 
 impl Shard {
@@ -102,6 +109,7 @@ impl Sender {
         let (outcome_sender, outcomes) = unbounded_channel();
         let mut partitions = Vec::new();
         partitions.resize_with(topic.partitions.len(), Partition::default);
+        let next_expiry = Instant::now().checked_add(config.delivery_timeout);
         Self {
             shared,
             client,
@@ -118,6 +126,7 @@ impl Sender {
             refreshed: Instant::now(),
             failures: 0,
             recovery: JoinSet::new(),
+            next_expiry,
         }
     }
 
@@ -142,6 +151,7 @@ impl Sender {
     /// Sends all that can be sent. Returns when to look again if nothing happens, or `None` if there will
     /// never be anything to do again.
     fn pump(&mut self) -> Option<Instant> {
+        self.expire();
         self.wake_waiting();
         let shared = self.shared.clone();
         loop {
@@ -152,11 +162,13 @@ impl Sender {
                 state.idle = self.routes.is_empty();
                 let due = state.accumulator.next_due();
                 state.timer_set = due.is_some();
-                let done = state.closing && state.accumulator.buffered_bytes() == 0;
+                // A batch that was reported without an answer still has a request that needs an end.
+                let done = state.closing && state.accumulator.buffered_bytes() == 0 && self.routes.is_empty();
                 drop(state);
                 self.recover_if_needed();
+                let next_look = [due, self.next_expiry].into_iter().flatten().min();
                 let refresh = self.refresh_due();
-                return (!done).then(|| due.map_or(refresh, |due| due.min(refresh)));
+                return (!done).then(|| next_look.map_or(refresh, |next| next.min(refresh)));
             };
             match self.obstacle(partition) {
                 None => {
@@ -234,7 +246,7 @@ impl Sender {
             buffered: sealed.bytes,
         };
         self.shared.lock().accumulator.recycle(sealed);
-        let id = self.transmit(partition, batch.bytes.clone());
+        let id = self.transmit(partition, &batch);
         self.partitions[partition as usize].lane.push(id, batch);
     }
 
@@ -260,15 +272,16 @@ impl Sender {
     }
 
     /// Sends a batch to the owner of its partition, whose connection is there, and returns its id.
-    fn transmit(&mut self, partition: u32, batch: Bytes) -> u64 {
+    fn transmit(&mut self, partition: u32, batch: &Batch) -> u64 {
         let id = self.next_id();
         let owner = self.topic.partitions[partition as usize];
-        let bytes = batch.len();
+        let bytes = batch.bytes.len();
         let shard = self.shards.entry(owner.shard).or_default();
         shard.in_flight_bytes += bytes;
-        self.routes.insert(id, Route { partition, shard: owner.shard, bytes });
+        self.routes.insert(id, Route { partition, shard: owner.shard, bytes, opened: batch.opened });
         let reply = ProduceReply { batch: id, to: self.outcome_sender.clone() };
-        let command = Command::Produce { log: owner.log, acks: self.config.acks, batch, reply };
+        let command =
+            Command::Produce { log: owner.log, acks: self.config.acks, batch: batch.bytes.clone(), reply };
         match &shard.link {
             Some(link) => link.send(command),
             None => command.fail(Error::Closed),
@@ -306,10 +319,10 @@ impl Sender {
     /// Settles what is certain about a partition, and sees to what comes next.
     fn settle(&mut self, partition: u32) {
         let policy = Policy { retry_unknown: self.config.retry_unknown, reorder: self.config.reorder };
-        let too_old = Instant::now().checked_sub(self.config.delivery_timeout);
+        let timeout = self.config.delivery_timeout;
         let mut ends = Vec::new();
         let state = &mut self.partitions[partition as usize];
-        let next = state.lane.settle(policy, too_old, |batch, result| ends.push((batch, result)));
+        let next = state.lane.settle(policy, timeout, |batch, result| ends.push((batch, result)));
         let was_held = std::mem::replace(&mut state.held, next != Next::Go);
         self.tell(partition, ends);
         if next == Next::Resend {

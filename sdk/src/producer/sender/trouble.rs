@@ -48,12 +48,16 @@ impl Sender {
             None => {}
             Some(Ok(topic)) => self.take_topic(topic),
             Some(Err(error @ Error::UnknownTopic(_))) => return self.fail_all(&error),
-            Some(Err(error)) => self.fail_old(&error),
+            Some(Err(error)) => self.note_failure(None, &error),
         }
         for (number, link) in links {
             match link {
-                Ok(link) => self.shards.entry(number).or_default().link = Some(link),
-                Err(error) => self.fail_old(&error),
+                Ok(link) => {
+                    let shard = self.shards.entry(number).or_default();
+                    shard.link = Some(link);
+                    shard.failure = None;
+                }
+                Err(error) => self.note_failure(Some(number), &error),
             }
         }
         for partition in std::mem::take(&mut self.resend) {
@@ -93,7 +97,7 @@ impl Sender {
             return;
         }
         let mut lane = std::mem::take(&mut self.partitions[partition as usize].lane);
-        lane.resend(|batch| self.transmit(partition, batch.bytes.clone()));
+        lane.resend(|batch| self.transmit(partition, batch));
         self.partitions[partition as usize].lane = lane;
         self.settle(partition);
     }
@@ -121,14 +125,13 @@ impl Sender {
         }
     }
 
-    /// Fails what has waited for a connection for longer than a delivery may take.
-    fn fail_old(&mut self, error: &Error) {
+    /// Notes why a shard has no connection, or why none of those has that lacks one: batches that wait for
+    /// it until they are too old fail with that.
+    fn note_failure(&mut self, shard: Option<u16>, error: &Error) {
         self.failures += 1;
-        let Some(too_old) = Instant::now().checked_sub(self.config.delivery_timeout) else { return };
-        for partition in 0..self.partitions.len() as u32 {
-            while let Some(sealed) = { self.shared.lock().accumulator.take_older(partition, too_old) } {
-                self.fail(partition, sealed, error);
-            }
+        let concerned = self.shards.iter_mut().filter(|(number, _)| shard.is_none_or(|s| s == **number));
+        for (_, shard) in concerned.filter(|(_, shard)| shard.link().is_none()) {
+            shard.failure = Some(error.clone());
         }
     }
 }
