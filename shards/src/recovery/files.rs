@@ -37,7 +37,10 @@ impl Recovery {
         }
         let files = &self.files;
         self.doubtful.sort_unstable_by_key(|k| Reverse(files[*k].id));
-        self.stray.sort_unstable_by_key(|k| Reverse(files[*k].id));
+        // Of two files with frames of a segment the one that has earlier ones comes first: what was written to another
+        // file by mistake is a frame or two.
+        let first_frame = |k: usize| files[k].header.map_or(0, |h| h.first_frame);
+        self.stray.sort_unstable_by_key(|k| Reverse((first_frame(*k), files[*k].id)));
         self.only_footer.sort_unstable_by_key(|k| Reverse(files[*k].id));
         if let Some(k) = self.doubtful.pop() {
             self.opening += 1;
