@@ -40,7 +40,8 @@ enum Job {
     Directory(usize),
     Search(usize),
     Scan,
-    Header,
+    /// The first block of a segment: it comes before the footer, which says that it was there.
+    Header(u64),
     /// Marks a file as spare: the segment in it was cut off whole.
     Spare(FileId, u64),
 }
@@ -204,7 +205,7 @@ impl Recovery {
             }
             Some(Job::Search(k)) => self.search_read(shard, k, &data),
             Some(Job::Scan) => self.scan_read(shard, id, data),
-            Some(Job::Sync(_) | Job::Header | Job::Spare(..)) | None => {}
+            Some(Job::Sync(_) | Job::Header(_) | Job::Spare(..)) | None => {}
         }
     }
 
@@ -215,6 +216,7 @@ impl Recovery {
                 self.ends_read(shard, k);
             }
             Some(Job::Spare(file, bytes)) => Self::take_spare_file(shard, file, bytes, true),
+            Some(Job::Header(number)) => shard.seal(number),
             _ => {}
         }
     }
@@ -238,9 +240,13 @@ impl Recovery {
             state.high_watermark = if canary::on(Canary::WatermarkBack) { state.start } else { state.end };
             shard.forget_before_start(log);
         }
-        let counted =
-            self.sealed.iter().map(|s| s.trailer.last_frame).max().unwrap_or(0).max(self.expected - 1);
-        shard.commit = Commit::new(self.max_seen.max(counted) + 1, counted);
+        let last = self.sealed.iter().map(|s| s.trailer.last_frame).max().unwrap_or(0).max(self.expected - 1);
+        let mut counted = last;
+        // A segment that is empty may be all that says of frames before it that they were cut off.
+        while let Some(range) = self.cut_off.iter().find(|range| range.contains(&counted)) {
+            counted = range.start - 1;
+        }
+        shard.commit = Commit::new(self.max_seen.max(last) + 1, counted);
         shard.report_holes();
         let scanned: Vec<u64> =
             shard.segments.iter().filter(|s| s.state == SegmentState::Closed).map(|s| s.number).collect();
@@ -253,18 +259,19 @@ impl Recovery {
                 self.take_empty_segment(shard, number);
                 continue;
             }
+            self.sealing.insert(number);
             if self.headless.contains(&number) {
                 self.write_header(shard, number);
+            } else {
+                shard.seal(number);
             }
-            shard.seal(number);
-            self.sealing.insert(number);
         }
     }
 
     /// Writes the first block of a segment that lacks one: its first write was torn, or the block was lost.
     fn write_header(&mut self, shard: &mut Shard, number: u64) {
-        let Some(segment) = shard.segments.get(number) else { return };
-        let Some(file) = segment.file else { return };
+        let segment = shard.segments.get(number).expect("it was scanned");
+        let file = segment.file.expect("it was found in a file");
         let (block, was_durable) =
             (segment.header_block(shard.config.shard), segment.first_frame <= self.max_durable);
         if was_durable {
@@ -276,7 +283,7 @@ impl Recovery {
             shard.report_damage(Damage { segment: Some(number), ..damage });
         }
         let io = shard.write_durably(file, 0, &block, Purpose::Recover);
-        self.jobs.insert(io, Job::Header);
+        self.jobs.insert(io, Job::Header(number));
     }
 
     /// A segment of which no frame is whole: begun, and cut off before anything in it was durable.
