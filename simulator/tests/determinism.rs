@@ -47,6 +47,12 @@ fn seeds_that_failed_pass() {
         (World::Engine, 17_527),
         // A long poll that had counted enough believed another one that there was nothing, and was answered so.
         (World::Node, 781_011),
+        // A frame that went to another file had that taken for its segment, and the segment's file for a spare one.
+        (World::Engine, 81_887),
+        // A first block that was being written anew when the power was cut was reported as damaged.
+        (World::Engine, 82_327),
+        // Frames that were cut off counted after a start that found the segment behind them empty.
+        (World::Engine, 731_000_195),
     ];
     for (world, seed) in pinned {
         if let Err(violation) = episode(world, seed, 4000, Show::Nothing) {

@@ -224,7 +224,8 @@ impl ModelLog {
 
     /// The log is as a start has left it.
     fn becomes(&mut self, state: &LogState, now: u64) {
-        while self.batches.back().is_some_and(|b| b.base >= state.end) {
+        // One may be cut: the log began within it, and what is left of the log is where it began.
+        while self.batches.back().is_some_and(|b| b.end() > state.end) {
             let gone = self.batches.pop_back().expect("back() was there");
             self.bytes -= gone.bytes.len() as u64;
         }
@@ -263,7 +264,7 @@ impl ModelLog {
             || state.end == state.log_start
             || self.batches.iter().any(|b| b.end() == state.end);
         ensure(boundary, Check::Phantom, || format!("log {log}: {place}; a batch is cut: {state:?}"));
-        let gone = self.batches.iter().filter(|b| b.base >= state.end && b.end() <= self.durable_end);
+        let gone = self.batches.iter().filter(|b| b.end() > state.end && b.end() <= self.durable_end);
         let gone = gone.map(|b| (b.base, self.durable_at(b.end()).unwrap_or(0))).collect();
         self.has_holes |= has_holes;
         self.start_known = state.log_start;
