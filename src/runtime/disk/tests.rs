@@ -150,12 +150,11 @@ fn a_removal_waits_for_the_operations_on_its_file() {
 #[test]
 fn failures_are_reported_and_leave_nothing_behind() {
     on_disk(|mut disk, path| async move {
-        let missing = run(&mut disk, IoOp::Remove { file: A }).await;
-        assert!(failure(&missing).contains("No such file"));
-
         // More than any disk has: the allocation fails after the file was created.
         assert!(run(&mut disk, IoOp::Create { file: A, bytes: 1 << 43 }).await.is_err());
         assert_eq!(files(&path), []);
+        // What could not be created is removed by whoever wanted it, and that is no failure.
+        assert_eq!(run(&mut disk, IoOp::Remove { file: A }).await, Ok(IoDone::Ok));
 
         run(&mut disk, IoOp::Create { file: A, bytes: MIB as u64 }).await.unwrap();
         let twice = run(&mut disk, IoOp::Create { file: A, bytes: MIB as u64 }).await;
@@ -244,7 +243,7 @@ fn a_waiting_task_is_woken_by_operations_that_others_submit() {
         disk.borrow_mut().submit(IoId(1), IoOp::Create { file: A, bytes: MIB as u64 });
         disk.borrow_mut().flush().unwrap();
         glommio::timer::sleep(std::time::Duration::from_millis(50)).await;
-        disk.borrow_mut().submit(IoId(2), IoOp::Remove { file: FileId(2) });
+        disk.borrow_mut().submit(IoId(2), IoOp::Create { file: A, bytes: MIB as u64 });
         disk.borrow_mut().flush().unwrap();
         assert_eq!(driver.await, [(1, true), (2, false)]);
     });

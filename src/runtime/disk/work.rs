@@ -181,7 +181,7 @@ impl Work {
             | Self::SyncCreatedName { name, .. } => Step::Next(Self::Undo { name, error }),
             Self::Undo { error: first, .. } => Step::Done(Err(first)),
             // A file that could not be created was taken back already.
-            Self::Remove { .. } if error.kind() == io::ErrorKind::NotFound => done(Outcome::Plain),
+            Self::Remove { .. } if error.kind() == io::ErrorKind::NotFound => Step::Next(Self::SyncRemoved),
             _ => Step::Done(Err(error)),
         }
     }
