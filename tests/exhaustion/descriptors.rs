@@ -90,6 +90,7 @@ fn without_descriptors_for_files_writes_wait_and_go_on_later() {
     let data = Data::new();
     let broker = Broker::start(&data.path());
     let mut topic = Topic::of(&broker, "t", Vec::new());
+    topic.wait_for_answers();
     topic.send().unwrap();
     let limit = open_descriptors(&broker) + 1000;
     limit_descriptors(&broker, NONE_LEFT);

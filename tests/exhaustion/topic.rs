@@ -15,6 +15,9 @@ const VALUE_BYTES: usize = 400_000;
 /// More than anything has room for: 240 MB.
 const MOST_RECORDS: usize = 600;
 
+/// How long the producer tries again before a refusal is reported: longer than an answer takes on a busy machine.
+const REFUSED_AFTER: Duration = Duration::from_secs(2);
+
 pub struct Topic {
     pub client: Client,
     name: String,
@@ -34,8 +37,13 @@ impl Topic {
             client.admin().create_topic(name, 1, &[]).unwrap();
         }
         let next = known.last().map_or(0, |last| last + 1);
-        let producer = producer(&client, name);
+        let producer = producer(&client, name, REFUSED_AFTER);
         Self { client, name: name.to_owned(), producer, next, begun: Arc::default(), acknowledged: known }
+    }
+
+    /// Has the producer wait for answers for as long as any test waits for anything.
+    pub fn wait_for_answers(&mut self) {
+        self.producer = producer(&self.client, &self.name, 3 * PATIENCE);
     }
 
     /// The number of the record that is being sent.
@@ -97,8 +105,7 @@ impl Topic {
     }
 }
 
-fn producer(client: &Client, topic: &str) -> Producer {
-    // A refusal is to be seen, and not only that it took long.
-    let config = ProducerConfig { delivery_timeout: Duration::from_millis(500), ..ProducerConfig::default() };
+fn producer(client: &Client, topic: &str, delivery_timeout: Duration) -> Producer {
+    let config = ProducerConfig { delivery_timeout, ..ProducerConfig::default() };
     client.producer_with(topic, config).unwrap()
 }
