@@ -330,15 +330,15 @@ impl ErrorCode {
                 | Self::OffsetNotAvailable
                 | Self::PreferredLeaderNotAvailable
                 | Self::EligibleLeadersNotAvailable
+                | Self::ElectionNotNeeded
                 | Self::UnstableOffsetCommit
                 | Self::ThrottlingQuotaExceeded
                 | Self::UnknownTopicId
                 | Self::InconsistentTopicId
                 | Self::FetchSessionTopicIdError
-                | Self::UnknownControllerId
                 | Self::ShareSessionNotFound
                 | Self::InvalidShareSessionEpoch
-                | Self::FencedStateEpoch
+                | Self::ShareSessionLimitReached
         )
     }
 }

@@ -11,10 +11,12 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod batch;
 pub mod codec;
 pub mod error;
 pub mod fetch;
 pub mod frame;
 pub mod messages;
 pub mod produce;
+pub mod transcode;
 pub mod versions;

@@ -1,0 +1,4 @@
+//! Bodies of messages: against two other implementations, byte for byte, and against whatever comes.
+
+mod bodies;
+mod others;
