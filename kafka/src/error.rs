@@ -226,6 +226,8 @@ codes! {
     PrincipalDeserializationFailure = 97, "PRINCIPAL_DESERIALIZATION_FAILURE";
     /// There is no such snapshot.
     SnapshotNotFound = 98, "SNAPSHOT_NOT_FOUND";
+    /// The position is past the end of the snapshot.
+    PositionOutOfRange = 99, "POSITION_OUT_OF_RANGE";
     /// There is no topic of that id here.
     UnknownTopicId = 100, "UNKNOWN_TOPIC_ID";
     /// The broker id is taken.

@@ -70,7 +70,8 @@ pub fn body(rng: &mut TestRng, side: Side, api: Api, version: i16) -> Vec<u8> {
             best = (bytes, encoded.len());
         }
     }
-    encode_again(side, api, version, &best.0).unwrap_or_default()
+    encode_again(side, api, version, &best.0)
+        .unwrap_or_else(|| panic!("no body was found of {side:?} {api:?} {version}"))
 }
 
 /// Every API in every version, both ways.

@@ -24,7 +24,9 @@ fn by_kafka_protocol(side: Side, api: Api, version: i16, body: &[u8]) -> Option<
     let mut bytes = Bytes::copy_from_slice(body);
     let mut out = BytesMut::new();
     let result = match side {
-        Side::Request => RequestKind::decode(key, &mut bytes, version).and_then(|m| m.encode(&mut out, version)),
+        Side::Request => {
+            RequestKind::decode(key, &mut bytes, version).and_then(|m| m.encode(&mut out, version))
+        }
         Side::Response => {
             ResponseKind::decode(key, &mut bytes, version).and_then(|m| m.encode(&mut out, version))
         }
@@ -125,7 +127,6 @@ fn the_same_bytes_from_all() {
         for _ in 0..BODIES_EACH {
             let body = body(&mut rng, side, api, version);
             let what = || format!("{side:?} {api:?} {version}: {}", hex(&body));
-            assert!(!body.is_empty(), "no body was found of {side:?} {api:?} {version}");
             assert_eq!(encode_again(side, api, version, &body).as_ref(), Some(&body), "{}", what());
             assert_eq!(by_kafka_wire(side, api, version, &body).as_ref(), Ok(&body), "{}", what());
             if let Some(other) = by_kafka_protocol(side, api, version, &body) {
