@@ -96,16 +96,20 @@ impl FetchAnswer {
     ///
     /// # Panics
     /// If the topic has more partitions than was said.
-    pub fn partition(&mut self, partition: &FetchedPartition<'_>, batches: impl IntoIterator<Item = Bytes>) {
+    pub fn partition(
+        &mut self,
+        mut partition: FetchedPartition<'_>,
+        batches: impl IntoIterator<Item = Bytes>,
+    ) {
         self.partitions.take(&Count(0));
         let (first, before) = (self.shared.len(), self.shared_bytes);
         for batch in batches {
             self.shared_bytes += batch.len();
             self.shared.push((0, batch));
         }
-        let records = Records::Elsewhere(self.shared_bytes - before);
+        partition.records = Records::Elsewhere(self.shared_bytes - before);
         let mut w = self.writer();
-        FetchedPartition { records, ..partition.clone() }.write(&mut w);
+        partition.write(&mut w);
         let cut = w.cut().expect("the records are elsewhere");
         self.shared[first..].iter_mut().for_each(|(place, _)| *place = cut);
         self.close_topic();
@@ -222,7 +226,7 @@ mod tests {
         answer.begin(version, &head);
         for (k, parts) in parts().into_iter().enumerate() {
             answer.topic(&format!("topic-{k}"), Uuid([k as u8; 16]), parts.len());
-            parts.into_iter().for_each(|(part, batches)| answer.partition(&part, batches));
+            parts.into_iter().for_each(|(part, batches)| answer.partition(part, batches));
         }
         answer.end(endpoints(), out);
     }

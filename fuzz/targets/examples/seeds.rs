@@ -7,6 +7,10 @@ use std::path::Path;
 
 use ringmail::config::Config;
 use ringmail_fuzz_targets::{MESSAGES, written_segment};
+use ringmail_kafka::api::Api as KafkaApi;
+use ringmail_kafka::batch as kafka;
+use ringmail_kafka::frame::{RequestHeader, put_request};
+use ringmail_kafka::messages::{Request, Response, groups::HeartbeatRequest, versions::ApiVersionsRequest};
 use ringmail_shards::format::footer::{self, FooterExtent, LogSnapshot, Row, Run};
 use ringmail_wire::batch::{BatchBuilder, Compression, HeadersBuf};
 use ringmail_wire::protocol::{
@@ -103,6 +107,61 @@ fn footer() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     (section, footer.directory, end)
 }
 
+/// A batch of Kafka with headers, a key that is null, and a tombstone.
+fn kafka_batch(compression: kafka::Compression) -> Vec<u8> {
+    let head = kafka::BatchHead {
+        producer_id: 5,
+        producer_epoch: 0,
+        base_sequence: 0,
+        ..kafka::BatchHead::default()
+    };
+    let mut builder = kafka::BatchBuilder::new(head, 1 << 16, compression);
+    let text = b"value ".repeat(10);
+    for offset in 0..3 {
+        let record = kafka::Record {
+            offset,
+            timestamp: 1000 - offset,
+            key: (offset != 1).then_some(&b"key"[..]),
+            value: (offset != 2).then_some(&text[..]),
+            headers: kafka::Headers::default(),
+        };
+        let headers = [(&b"name"[..], Some(&b"value"[..])), (b"name", None)];
+        builder.push(&record, headers.into_iter()).expect("a small record");
+    }
+    let mut batch = Vec::new();
+    builder.finish_into(&mut batch);
+    batch
+}
+
+/// A body of the first and of the last version of each API that decodes: empty strings and lists for a start.
+fn kafka_bodies() -> impl Iterator<Item = (String, Vec<u8>)> {
+    (0_u8..).zip(KafkaApi::ALL).flat_map(|(pick, api)| {
+        let (first, last) = (api.info().first, api.info().last);
+        [first, last].into_iter().map(move |version| {
+            let filler = u8::from(api.is_flexible(version));
+            let body = vec![filler; 64];
+            let read = Request::decode(*api, version, &body).is_ok()
+                || Response::decode(*api, version, &body).is_ok();
+            let body = if read { body } else { vec![0; 64] };
+            let input = [&[pick, (version - first) as u8], &body[..]].concat();
+            (format!("{}-{version}", api.info().name), input)
+        })
+    })
+}
+
+/// Requests as a connection receives them.
+fn kafka_requests() -> Vec<u8> {
+    let mut stream = Vec::new();
+    let header = |api, version| RequestHeader { api, version, correlation: 1, client_id: Some("seed") };
+    let name =
+        ApiVersionsRequest { client_software_name: "seed".into(), client_software_version: "1".into() };
+    put_request(&mut stream, &header(KafkaApi::ApiVersions, 3), &name);
+    let beat = HeartbeatRequest { group_id: "group".into(), ..HeartbeatRequest::default() };
+    put_request(&mut stream, &header(KafkaApi::Heartbeat, 4), &beat);
+    put_request(&mut stream, &header(KafkaApi::Heartbeat, 0), &beat);
+    stream
+}
+
 fn write(target: &str, name: &str, input: &[u8]) -> io::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(target);
     fs::create_dir_all(&folder)?;
@@ -126,6 +185,14 @@ fn main() -> io::Result<()> {
             write("native_messages", &format!("{name}-full"), &[&[pick], &body[..]].concat())?;
         }
     }
+
+    for compression in kafka::Compression::ALL {
+        write("kafka_batch", compression.name(), &kafka_batch(compression))?;
+    }
+    for (name, input) in kafka_bodies() {
+        write("kafka_messages", &name, &input)?;
+    }
+    write("kafka_frame", "requests", &kafka_requests())?;
 
     write("config", "default", Config::default().render().as_bytes())?;
     write("config", "few", b"[log]\nsegment = \"64 MiB\"\n\n[node]\nshards = 2\n")?;

@@ -14,6 +14,9 @@ mod disk;
 mod footer;
 mod frame;
 mod frames;
+mod kafka_batch;
+mod kafka_frame;
+mod kafka_messages;
 #[allow(unsafe_code, reason = "an allocator is unsafe by its interface")]
 pub mod memory;
 mod native_messages;
@@ -58,6 +61,21 @@ pub const TARGETS: &[Target] = &[
     Target { name: "footer", body: footer::footer, memory: Memory { times: 32, bytes: 16 << 10 } },
     // An item of a list takes up to 12 times the memory that it takes in a body; growing a list, half as much again.
     Target { name: "frame", body: frame::frame, memory: Memory { times: 24, bytes: 16 << 10 } },
+    Target {
+        name: "kafka_batch",
+        body: kafka_batch::kafka_batch,
+        memory: Memory { times: 64, bytes: 20 << 20 },
+    },
+    Target {
+        name: "kafka_frame",
+        body: kafka_frame::kafka_frame,
+        memory: Memory { times: 24, bytes: 16 << 10 },
+    },
+    Target {
+        name: "kafka_messages",
+        body: kafka_messages::kafka_messages,
+        memory: Memory { times: 64, bytes: 1 << 20 },
+    },
     Target {
         name: "native_messages",
         body: native_messages::native_messages,

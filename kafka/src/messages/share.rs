@@ -1,11 +1,10 @@
 //! Share groups (KIP-932).
 
 use super::NO_OPERATIONS;
-use super::Records;
 use super::consumer_groups::{Assignment, TopicPartitions};
 use super::group_admin::DescribedAssignment;
 use super::produce::{LeaderIdAndEpoch, NodeEndpoint};
-use crate::codec::{Str, Uuid, message};
+use crate::codec::{Blob, Str, Uuid, message};
 
 message! {
     /// Joins with epoch 0, stays with its epoch, leaves with -1.
@@ -123,7 +122,7 @@ message! {
         acknowledge_error_code: i16,
         acknowledge_error_message: Option<Str<'a>>,
         current_leader: LeaderIdAndEpoch = LeaderIdAndEpoch { leader_id: 0, leader_epoch: 0 },
-        records: Records<'a>,
+        records: Blob<'a>,
         acquired_records: Vec<AcquiredRecords>,
     }
 
