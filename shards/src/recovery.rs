@@ -94,6 +94,8 @@ pub(crate) struct Recovery {
     only_footer: Vec<usize>,
     /// Segments of which it is known which files hold them.
     sure: Set<u64>,
+    /// Segments whose first block is there: what stands in for others guesses which frame was the last before.
+    with_header: Set<u64>,
     jobs: Map<IoId, Job>,
     sealed: Vec<SealedFile>,
     unsealed: VecDeque<UnsealedFile>,
@@ -107,6 +109,8 @@ pub(crate) struct Recovery {
     /// Frames after one that is missing or broken, until it is known whether that is damage.
     held: Vec<FoundFrame>,
     max_durable: u64,
+    /// Likewise, by incarnation: what a later one calls durable says nothing of frames that were cut off between them.
+    durable_in: Map<u64, u64>,
     max_seen: u64,
     newest_sealed: u64,
     /// Segments whose first block never reached the disk, though their first frame did.

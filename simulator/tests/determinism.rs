@@ -53,6 +53,10 @@ fn seeds_that_failed_pass() {
         (World::Engine, 82_327),
         // Frames that were cut off counted after a start that found the segment behind them empty.
         (World::Engine, 731_000_195),
+        // What had been cut off came back: its segment had lost its footer, and the next segment, which told of that, was cleaned.
+        (World::Engine, 20_271_783),
+        // A guess which frame was the last before a segment that lacked its first block counted as knowledge.
+        (World::Engine, 20_262_162),
     ];
     for (world, seed) in pinned {
         if let Err(violation) = episode(world, seed, 4000, Show::Nothing) {

@@ -169,7 +169,7 @@ impl Recovery {
                 return self.opened(shard);
             }
             (None, _) => shard.report_damage(Damage { bytes, ..damage }),
-            (Some(_), FirstBlock::Segment(_)) => {}
+            (Some(header), FirstBlock::Segment(_)) => _ = self.with_header.insert(header.segment),
             (Some(header), FirstBlock::Damaged) => {
                 shard.report_damage(Damage { segment: Some(header.segment), ..damage });
             }
@@ -253,8 +253,11 @@ impl Recovery {
             }
         }
         self.account();
+        for k in 0..self.sealed.len() {
+            let (header, trailer) = (self.sealed[k].header, self.sealed[k].trailer);
+            self.durable_to(header.incarnation, trailer.last_frame);
+        }
         for sealed in &self.sealed {
-            self.max_durable = self.max_durable.max(sealed.trailer.last_frame);
             self.max_seen = self.max_seen.max(sealed.trailer.last_frame);
             let mut segment = Segment::new(sealed.number, sealed.bytes, 0, sealed.header.incarnation);
             segment.file = Some(sealed.file);

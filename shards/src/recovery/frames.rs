@@ -23,6 +23,14 @@ impl Recovery {
         known.sort_unstable_by_key(|(header, _)| header.segment);
         let mut before: Option<(SegmentHeader, Option<u64>)> = None;
         for (header, last) in known {
+            let follows =
+                |b: &SegmentHeader| b.segment + 1 == header.segment && b.incarnation != header.incarnation;
+            if let Some((b, _)) =
+                before.filter(|(b, _)| follows(b) && self.with_header.contains(&header.segment))
+            {
+                // A start between the two had settled how far the first counts.
+                self.durable_to(b.incarnation, header.previous_frame);
+            }
             // Of a segment whose first block is lost it may not be known which frame is the first.
             let first = header.first_frame;
             if header.previous_frame < first {
@@ -40,6 +48,13 @@ impl Recovery {
             before = Some((header, last));
         }
         self.accounted.extend(self.cut_off.iter().cloned());
+    }
+
+    /// A frame of this incarnation, or a start after it, says that all up to `frame` were durable.
+    pub(super) fn durable_to(&mut self, incarnation: u64, frame: u64) {
+        self.max_durable = self.max_durable.max(frame);
+        let known = self.durable_in.entry(incarnation).or_default();
+        *known = frame.max(*known);
     }
 
     /// The first frame from `from` on, and before `until`, that is nowhere though it should be.
@@ -100,7 +115,7 @@ impl Recovery {
 
     fn frame_found(&mut self, shard: &mut Shard, frame: FoundFrame) {
         self.max_seen = self.max_seen.max(frame.header.number);
-        self.max_durable = self.max_durable.max(frame.header.durable);
+        self.durable_to(frame.header.incarnation, frame.header.durable);
         if self.cut_off.iter().any(|range| range.contains(&frame.header.number)) {
             return;
         }
@@ -114,7 +129,12 @@ impl Recovery {
 
     /// Everything was scanned: what was held back is damage's neighbour, or was never durable.
     fn scanned(&mut self, shard: &mut Shard) {
+        let mut undecided = None;
         for frame in std::mem::take(&mut self.held) {
+            let incarnation = frame.header.incarnation;
+            if undecided == Some(incarnation) {
+                continue;
+            }
             let entered = self.enter_segment(shard, frame.header.segment);
             let missing = frame.header.number > self.expected;
             let broken = missing || frame.wrong.is_some();
@@ -123,6 +143,11 @@ impl Recovery {
             if !entered || broken && last > self.max_durable {
                 // A torn tail: nothing from here on was ever acknowledged as durable.
                 break;
+            }
+            if broken && last > self.durable_in.get(&incarnation).copied().unwrap_or(0) {
+                undecided = Some(incarnation);
+                self.leave_undecided(shard, &frame);
+                continue;
             }
             if missing {
                 shard.report_damage(frame.gap_before(self.expected));
@@ -135,6 +160,17 @@ impl Recovery {
         self.report_lost_end(shard, self.max_durable + 1);
         self.take_relocated(shard);
         self.settle(shard);
+    }
+
+    /// A start after the one that wrote this frame may have cut it off, with all behind it, and given their offsets to others; or
+    /// they were durable, and what stood before them is damaged. What said which is gone: none of them counts.
+    fn leave_undecided(&self, shard: &mut Shard, frame: &FoundFrame) {
+        let segment = shard.segments.get_mut(frame.header.segment).expect("it was scanned");
+        let first = self.expected;
+        let reason =
+            format!("frames from {first} on may have been cut off by an earlier start: they do not count");
+        let damage = end_left_alone(segment, reason);
+        shard.report_damage(damage);
     }
 
     /// The next frame is one of the segment `number`: what is missing before its first is the end of an older one. `false` if
@@ -153,7 +189,7 @@ impl Recovery {
     }
 
     /// Reports frames before `until` that are lost from the end of a segment, or from the beginning of the first that is not
-    /// sealed. Its footer is to leave the place alone where they stood.
+    /// sealed.
     fn report_lost_end(&self, shard: &mut Shard, until: u64) {
         let Some(lost) = self.first_lost(self.expected, until) else { return };
         let held = |s: &&mut Segment| s.state == SegmentState::Closed && s.first_frame <= lost;
@@ -168,15 +204,8 @@ impl Recovery {
             });
             return damage.into_iter().for_each(|damage| shard.report_damage(damage));
         };
-        let position = segment.position.max(BLOCK_BYTES as u64);
-        let damage = Damage {
-            file: segment.file.expect("it was found in a file"),
-            segment: Some(segment.number),
-            position,
-            bytes: segment.file_bytes.saturating_sub(position),
-            reason: format!("frames {lost} to {} are missing at its end", until - 1),
-        };
-        segment.position = segment.file_bytes;
+        let damage =
+            end_left_alone(segment, format!("frames {lost} to {} are missing at its end", until - 1));
         shard.report_damage(damage);
     }
 
@@ -231,5 +260,18 @@ impl Recovery {
             }
             EntryKind::LogStart | EntryKind::Dropped => {}
         }
+    }
+}
+
+/// The damage behind the last frame of a segment that counts; its footer is to leave the place alone.
+fn end_left_alone(segment: &mut Segment, reason: String) -> Damage {
+    let position = segment.position.max(BLOCK_BYTES as u64);
+    segment.position = segment.file_bytes;
+    Damage {
+        file: segment.file.expect("it was found in a file"),
+        segment: Some(segment.number),
+        position,
+        bytes: segment.file_bytes.saturating_sub(position),
+        reason,
     }
 }

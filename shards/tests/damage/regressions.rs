@@ -1,13 +1,14 @@
 //! What random damage found, each in the smallest form.
 
+use crate::common::MemDisk;
 use crate::common::driver::Driver;
 use crate::flips::{Place, unreadable};
 use crate::patched::{Patch, PatchedDisk};
-use crate::small::{BLOCK, many_segments, reopen};
+use crate::small::{BLOCK, config, many_segments, reopen};
 use crate::world::{Held, World};
 use ringmail_shards::config::ShardConfig;
 use ringmail_shards::format::segment::{FirstBlock, parse_first_block, spare_block};
-use ringmail_shards::io::FileId;
+use ringmail_shards::io::{FileId, IoOp};
 use ringmail_shards::shard::Event;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -121,6 +122,53 @@ fn a_footer_that_is_lost_brings_nothing_back_that_was_cut_off_and_moves_no_log()
         }
     }
     assert!(worlds > 2, "frames were cut off in {worlds} worlds");
+}
+
+#[test]
+fn a_lost_footer_brings_nothing_back_if_the_segment_is_gone_that_told_of_its_cutting_off() {
+    let mut driver = Driver::open(config(), MemDisk::default());
+    driver.put_logs([1]);
+    driver.append(1, &[b"first"]).expect("open");
+    driver.settle();
+    // Of two frames on their way the second reaches the disk, and the next start cuts it off. It is so large that it does not
+    // wait for the other.
+    for value in [b"missing".to_vec(), vec![b'x'; 2 * BLOCK]] {
+        driver.append(1, &[&value]).expect("open");
+        driver.pump();
+    }
+    let second = driver.disk.writes_outstanding()[1];
+    let is_second =
+        |op: &IoOp| matches!(op, IoOp::Write { file, position, .. } if (*file, *position) == second);
+    let (_, written) = driver.disk.complete_first(is_second).expect("it is outstanding");
+    assert!(written.is_ok(), "{written:?}");
+    let mut values: Vec<(u64, Vec<u8>)> = vec![(0, b"first".to_vec())];
+    for start in 1..=3 {
+        driver = driver.reopen();
+        for at in 0..2 {
+            let value = format!("start {start}, {at}").into_bytes();
+            let (_, offset) = driver.append(1, &[&value]).expect("open");
+            assert_eq!(offset, values.len() as u64, "offsets of what was cut off are given out again");
+            values.push((offset, value));
+            driver.settle();
+        }
+        driver.close();
+    }
+    let segments = driver.disk.segments();
+    assert_eq!(segments.len(), 4, "one of each start");
+    let bytes = driver.disk.bytes(segments[0]);
+    let end = bytes.len();
+    bytes[end - BLOCK..].fill(0xee);
+    driver.disk.take(segments[1]);
+    // The second start finds the footer that the first has built again.
+    for start in 0..2 {
+        driver = driver.reopen();
+        assert_eq!(driver.damage().is_empty(), start > 0, "{:?}", driver.damage());
+        let contents = driver.contents(1, 100 << 10);
+        assert_eq!(contents.damaged, [1, 2], "what the segment held that is gone");
+        assert_eq!(contents.records, [&values[..1], &values[3..]].concat());
+        driver.events.clear();
+        driver.close();
+    }
 }
 
 #[test]
