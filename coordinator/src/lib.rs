@@ -7,3 +7,6 @@
 #![forbid(unsafe_code)]
 
 pub mod machine;
+mod partition;
+
+pub use partition::partition_for;
