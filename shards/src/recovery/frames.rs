@@ -1,6 +1,6 @@
 //! What is not sealed: its frames in order, which of them count, and what their entries say.
 
-use super::{Job, Recovery, UnsealedFile};
+use super::{Job, Recovery, SealedFile, UnsealedFile};
 use crate::canary::{self, Canary};
 use crate::config::LogConfig;
 use crate::damage::Damage;
@@ -18,6 +18,7 @@ impl Recovery {
     /// Finds out which frames need not be found by a scan: those of sealed segments, of segments that were used again, and those
     /// that earlier recoveries cut off.
     pub(super) fn account(&mut self) {
+        self.correct_guesses();
         let sealed = self.sealed.iter().map(|s| (s.header, Some(s.trailer.last_frame)));
         let mut known: Vec<_> = sealed.chain(self.unsealed.iter().map(|u| (u.header, None))).collect();
         known.sort_unstable_by_key(|(header, _)| header.segment);
@@ -48,6 +49,21 @@ impl Recovery {
             before = Some((header, last));
         }
         self.accounted.extend(self.cut_off.iter().cloned());
+    }
+
+    /// What stands in for a lost first block guesses that no frame was cut off before it. If a start came between, the footer of the
+    /// segment before knows.
+    fn correct_guesses(&mut self) {
+        for guess in self.unsealed.iter_mut().filter(|u| !self.with_header.contains(&u.number)) {
+            let SegmentHeader { incarnation, first_frame, previous_frame, .. } = guess.header;
+            // Neither of the same start, nor of one that is not known.
+            let of_another = |s: &&SealedFile| ![0, incarnation].contains(&s.header.incarnation);
+            let before = self.sealed.iter().find(|s| s.number + 1 == guess.number).filter(of_another);
+            let before = before.filter(|_| previous_frame < first_frame);
+            if let Some(before) = before {
+                guess.header.previous_frame = previous_frame.min(before.trailer.last_frame);
+            }
+        }
     }
 
     /// A frame of this incarnation, or a start after it, says that all up to `frame` were durable.

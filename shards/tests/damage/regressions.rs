@@ -1,7 +1,7 @@
 //! What random damage found, each in the smallest form.
 
 use crate::common::MemDisk;
-use crate::common::driver::Driver;
+use crate::common::driver::{Contents, Driver};
 use crate::flips::{Place, unreadable};
 use crate::patched::{Patch, PatchedDisk};
 use crate::small::{BLOCK, config, many_segments, reopen};
@@ -124,14 +124,14 @@ fn a_footer_that_is_lost_brings_nothing_back_that_was_cut_off_and_moves_no_log()
     assert!(worlds > 2, "frames were cut off in {worlds} worlds");
 }
 
-#[test]
-fn a_lost_footer_brings_nothing_back_if_the_segment_is_gone_that_told_of_its_cutting_off() {
-    let mut driver = Driver::open(config(), MemDisk::default());
+/// A log of one record in a segment behind which the next start cuts a frame off.
+fn before_a_cut() -> (Driver, Vec<(u64, Vec<u8>)>) {
+    let config = ShardConfig { incarnation: 1, ..config() };
+    let mut driver = Driver::open(config, MemDisk::default());
     driver.put_logs([1]);
     driver.append(1, &[b"first"]).expect("open");
     driver.settle();
-    // Of two frames on their way the second reaches the disk, and the next start cuts it off. It is so large that it does not
-    // wait for the other.
+    // Of two frames on their way the second reaches the disk. It is so large that it does not wait for the other.
     for value in [b"missing".to_vec(), vec![b'x'; 2 * BLOCK]] {
         driver.append(1, &[&value]).expect("open");
         driver.pump();
@@ -141,23 +141,38 @@ fn a_lost_footer_brings_nothing_back_if_the_segment_is_gone_that_told_of_its_cut
         |op: &IoOp| matches!(op, IoOp::Write { file, position, .. } if (*file, *position) == second);
     let (_, written) = driver.disk.complete_first(is_second).expect("it is outstanding");
     assert!(written.is_ok(), "{written:?}");
-    let mut values: Vec<(u64, Vec<u8>)> = vec![(0, b"first".to_vec())];
-    for start in 1..=3 {
-        driver = driver.reopen();
-        for at in 0..2 {
-            let value = format!("start {start}, {at}").into_bytes();
-            let (_, offset) = driver.append(1, &[&value]).expect("open");
-            assert_eq!(offset, values.len() as u64, "offsets of what was cut off are given out again");
-            values.push((offset, value));
-            driver.settle();
-        }
+    (driver, vec![(0, b"first".to_vec())])
+}
+
+/// Starts the shard, and appends two records in a frame each.
+fn start_and_append(driver: Driver, values: &mut Vec<(u64, Vec<u8>)>) -> Driver {
+    let mut driver = driver.reopen();
+    for _ in 0..2 {
+        let value = format!("record {}", values.len()).into_bytes();
+        let (_, offset) = driver.append(1, &[&value]).expect("open");
+        assert_eq!(offset, values.len() as u64, "offsets of what was cut off are given out again");
+        values.push((offset, value));
+        driver.settle();
+    }
+    driver
+}
+
+fn destroy(disk: &mut MemDisk, file: FileId, range: impl Fn(usize) -> std::ops::Range<usize>) {
+    let bytes = disk.bytes(file);
+    let range = range(bytes.len());
+    bytes[range].fill(0xee);
+}
+
+#[test]
+fn a_lost_footer_brings_nothing_back_if_the_segment_is_gone_that_told_of_its_cutting_off() {
+    let (mut driver, mut values) = before_a_cut();
+    for _ in 0..3 {
+        driver = start_and_append(driver, &mut values);
         driver.close();
     }
     let segments = driver.disk.segments();
     assert_eq!(segments.len(), 4, "one of each start");
-    let bytes = driver.disk.bytes(segments[0]);
-    let end = bytes.len();
-    bytes[end - BLOCK..].fill(0xee);
+    destroy(&mut driver.disk, segments[0], |end| end - BLOCK..end);
     driver.disk.take(segments[1]);
     // The second start finds the footer that the first has built again.
     for start in 0..2 {
@@ -169,6 +184,22 @@ fn a_lost_footer_brings_nothing_back_if_the_segment_is_gone_that_told_of_its_cut
         driver.events.clear();
         driver.close();
     }
+}
+
+#[test]
+fn a_first_block_that_is_written_anew_tells_of_what_was_cut_off_before() {
+    let (driver, mut values) = before_a_cut();
+    let mut driver = start_and_append(driver, &mut values);
+    let segments = driver.disk.segments();
+    driver.disk.bytes(segments[1])[..BLOCK].fill(0);
+    driver = driver.reopen();
+    let damage = driver.damage();
+    assert!(matches!(&damage[..], [one] if one.contains("it is written anew")), "{damage:?}");
+    destroy(&mut driver.disk, segments[0], |end| end - BLOCK..end);
+    driver.events.clear();
+    driver = driver.reopen();
+    assert_eq!(driver.damage(), [""; 0]);
+    assert_eq!(driver.contents(1, 100 << 10), Contents { records: values, damaged: Vec::new() });
 }
 
 #[test]
