@@ -111,6 +111,8 @@ pub struct Effects {
     pub answers: Vec<(CallId, Response<'static>)>,
     /// To be spread, once all before is durable.
     pub markers: Vec<Markers>,
+    /// For each a producer id that was never given out is to be handed over, by [`Machine::producer_id`] with this tag.
+    pub producer_ids: Vec<u64>,
 }
 
 /// A stored record.
@@ -164,6 +166,18 @@ pub trait Machine {
         now: Now,
         effects: &mut Effects,
     );
+
+    /// A producer id that was asked for by [`Effects::producer_ids`], durably taken out of the numbers that there are; or there
+    /// is none now. Machines that ask for none leave this out.
+    fn producer_id(
+        &mut self,
+        _tag: u64,
+        _id: Result<i64, WriteError>,
+        _topics: &dyn Topics,
+        _now: Now,
+        _effects: &mut Effects,
+    ) {
+    }
 
     /// A partition has its marker.
     fn marked(&mut self, tag: u64, topic: &str, partition: i32, now: Now, effects: &mut Effects);
