@@ -106,8 +106,8 @@ pub struct Markers {
 pub struct Effects {
     /// To be appended, in order.
     pub writes: Vec<Write>,
-    /// To be sent once all before is durable. What was added in the same step as a write is sent only if it was taken: one
-    /// that depends on whether it was is added by [`Machine::written`].
+    /// To be sent once all that was written before is durable, whether the writes of the same step were taken or refused: an
+    /// answer that depends on that is added by [`Machine::written`].
     pub answers: Vec<(CallId, Response<'static>)>,
     /// To be spread, once all before is durable.
     pub markers: Vec<Markers>,
