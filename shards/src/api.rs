@@ -7,6 +7,93 @@ pub use ringmail_wire::protocol::{Acks, LogId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub u64);
 
+/// A batch that is to be appended, in the form in which it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payload<B> {
+    /// A [`ringmail_wire::batch`].
+    Ringmail(B),
+    /// A [`ringmail_kafka::batch`].
+    Kafka(B, Origin),
+}
+
+/// Who has made a batch of Kafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A client, by this version of Produce: it is checked as Kafka does.
+    Client {
+        /// The version.
+        produce_version: i16,
+    },
+    /// The broker itself.
+    Broker,
+}
+
+impl<B> Payload<B> {
+    /// The batch.
+    pub fn batch(&self) -> &B {
+        match self {
+            Self::Ringmail(batch) | Self::Kafka(batch, _) => batch,
+        }
+    }
+
+    /// The same with the batch in other memory.
+    pub fn map<C>(self, memory: impl FnOnce(B) -> C) -> Payload<C> {
+        match self {
+            Self::Ringmail(batch) => Payload::Ringmail(memory(batch)),
+            Self::Kafka(batch, origin) => Payload::Kafka(memory(batch), origin),
+        }
+    }
+}
+
+/// What has become of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The offset of its first record.
+    pub base_offset: u64,
+    /// The time that all its records were given, in milliseconds since the Unix epoch; `None` if they keep their own.
+    pub append_time: Option<i64>,
+    /// The first offset of the log that can be read.
+    pub log_start: u64,
+}
+
+/// Which records a reader wants to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Isolation {
+    /// All that are durable, up to the high watermark.
+    Uncommitted,
+    /// Those up to the last stable offset; with them come the transactions that were aborted, whose records are to be left out.
+    Committed,
+}
+
+/// A transaction that was aborted, in one log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Aborted {
+    /// Whose it was.
+    pub producer_id: i64,
+    /// The offset of its first record.
+    pub first_offset: u64,
+    /// The offset of its marker: the producer's records between them do not count.
+    pub last_offset: u64,
+}
+
+/// A time that is searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeQuery {
+    /// The first record with this timestamp or a later one, in milliseconds since the Unix epoch.
+    AtOrAfter(i64),
+    /// The first record with the greatest timestamp of all.
+    Greatest,
+}
+
+/// What a search by time gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OffsetAtTime {
+    /// The offset of the record; if there is none, that after the last one that the reader may see.
+    pub offset: u64,
+    /// The timestamp of the record, if there is one; milliseconds since the Unix epoch.
+    pub timestamp: Option<i64>,
+}
+
 /// Where a log stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogState {
@@ -14,10 +101,23 @@ pub struct LogState {
     pub log_start: u64,
     /// The offset after the last durable record: what readers may see ends here.
     pub high_watermark: u64,
+    /// The first offset of the oldest transaction that is open, or the high watermark: what readers of committed records may
+    /// see ends here.
+    pub last_stable: u64,
     /// The offset that the next record gets.
     pub end: u64,
     /// Bytes of its entries on disk.
     pub bytes: u64,
+}
+
+impl LogState {
+    /// Where what a reader may see ends.
+    pub fn end_for(&self, isolation: Isolation) -> u64 {
+        match isolation {
+            Isolation::Uncommitted => self.high_watermark,
+            Isolation::Committed => self.last_stable,
+        }
+    }
 }
 
 /// What a read gives.
@@ -30,6 +130,9 @@ pub struct ReadData {
     pub bytes: usize,
     /// Where to read on.
     pub next_offset: u64,
+    /// For [`Isolation::Committed`]: transactions with records in this range that were aborted, in the order of their first
+    /// offsets.
+    pub aborted: Vec<Aborted>,
     /// As of the end of the read.
     pub state: LogState,
 }
@@ -43,14 +146,30 @@ pub enum AppendError {
     /// The batch is malformed or corrupt.
     #[error("{0}")]
     Batch(#[from] ringmail_wire::batch::BatchError),
+    /// The batch of Kafka is malformed or corrupt.
+    #[error("{0}")]
+    KafkaBatch(#[from] ringmail_kafka::batch::BatchError),
     /// The batch is over the limit.
-    #[error("the batch is {bytes} bytes uncompressed; the limit is {limit}")]
+    #[error("the batch is {bytes} bytes; the limit is {limit}")]
     TooLarge {
-        /// What it has.
+        /// What it has: a batch of Ringmail uncompressed, one of Kafka as it was sent.
         bytes: usize,
         /// What it may have.
         limit: usize,
     },
+    /// The log takes no records that are so old, or so far ahead of the clock.
+    #[error(
+        "the timestamp {timestamp} is too far from the broker's time, {now_ms}; see message.timestamp.before.max.ms and after.max.ms"
+    )]
+    Timestamp {
+        /// The greatest of the batch, milliseconds since the Unix epoch.
+        timestamp: i64,
+        /// The broker's clock, likewise.
+        now_ms: i64,
+    },
+    /// The log is compacted, which takes keys, and these records have none.
+    #[error("{} records have no key, which a compacted topic asks for", .0.len())]
+    Keyless(Vec<u32>),
     /// Too much waits for the disk already; try again.
     #[error("{0} bytes wait for the disk already; try again")]
     Overloaded(usize),
@@ -115,8 +234,8 @@ pub enum Event {
     Appended {
         /// The append's.
         token: Token,
-        /// The offset of its first record.
-        base_offset: u64,
+        /// Where it stands.
+        appended: Appended,
     },
     /// An append will not reach the level that was asked for, and nothing is promised of it.
     AppendFailed {
@@ -137,9 +256,9 @@ pub enum Event {
         /// The search's.
         token: Token,
         /// The offset.
-        result: Result<u64, ReadError>,
+        result: Result<OffsetAtTime, ReadError>,
     },
-    /// The high watermark of a watched log has moved. The watch is over: watch again to hear more.
+    /// The high watermark of a watched log has moved, or its last stable offset. The watch is over: watch again to hear more.
     Advanced {
         /// Which.
         log: LogId,

@@ -5,6 +5,7 @@ use crate::format::entry::{ENTRY_HEADER_BYTES, EntryHeader, EntryKind, PayloadCo
 use crate::format::frame::{FoundEntry, resume};
 use crate::reads::{Piece, PlannedRun};
 use bytes::{Bytes, BytesMut};
+use ringmail_kafka::batch as kafka;
 use ringmail_wire::batch::Batch;
 
 /// Batches below this size are copied together; larger ones are handed out where they are.
@@ -58,8 +59,12 @@ pub(crate) fn batches(pieces: &[Piece], limits: Limits) -> Assembled {
     out
 }
 
-/// The offset of the first record with this timestamp or a later one.
-pub(crate) fn find_time(pieces: &[Piece], limits: Limits, timestamp: i64) -> (Option<u64>, Option<Damage>) {
+/// The offset and the timestamp of the first record with this timestamp or a later one.
+pub(crate) fn find_time(
+    pieces: &[Piece],
+    limits: Limits,
+    timestamp: i64,
+) -> (Option<(u64, i64)>, Option<Damage>) {
     let mut found = None;
     let walked = walk(pieces, limits, |entry, data, at| {
         if entry.max_timestamp < timestamp {
@@ -74,13 +79,26 @@ pub(crate) fn find_time(pieces: &[Piece], limits: Limits, timestamp: i64) -> (Op
 
 /// The first record of an entry, from offset `from` on, with this timestamp or a later one. What made the entry a candidate
 /// may stand before the log's start.
-fn first_record(entry: &EntryHeader, payload: &[u8], timestamp: i64, from: u64) -> Option<u64> {
-    if entry.codec != PayloadCodec::Ringmail {
-        return Some(entry.base_offset.max(from));
+fn first_record(entry: &EntryHeader, payload: &[u8], timestamp: i64, from: u64) -> Option<(u64, i64)> {
+    match entry.codec {
+        PayloadCodec::None => None,
+        PayloadCodec::Ringmail => {
+            let skipped = from.saturating_sub(entry.base_offset);
+            let (within, timestamp) = Batch::parse(payload).ok()?.first_at_or_after(timestamp, skipped)?;
+            Some((entry.base_offset + within, timestamp))
+        }
+        PayloadCodec::Kafka => {
+            let batch = kafka::Batch::parse(payload).ok()?;
+            let mut scratch = Vec::new();
+            let Ok(open) = batch.open(&mut scratch, kafka::MAX_RECORDS_BYTES) else {
+                // Producers may send what does not decompress: who seeks to its time is to find the batch.
+                return Some((entry.base_offset.max(from), entry.max_timestamp));
+            };
+            let mut records = open.records().map_while(Result::ok);
+            let found = records.find(|r| r.offset as u64 >= from && r.timestamp >= timestamp)?;
+            Some((found.offset as u64, found.timestamp))
+        }
     }
-    let skipped = from.saturating_sub(entry.base_offset);
-    let within = Batch::parse(payload).ok()?.first_at_or_after(timestamp, skipped)?;
-    Some(entry.base_offset + within)
 }
 
 /// Gives the entries that are wanted to `each`, in order, until it returns `false`.

@@ -4,7 +4,7 @@
 //! addition all of them are synced. A frame that somebody waits for is written with dsync, which is one
 //! operation of the disk and needs no second one; a frame that nobody waits for is synced later, with others.
 
-use crate::api::{AppendError, Event, LogId, Token};
+use crate::api::{AppendError, Appended, Event, LogId, Token};
 use crate::canary::{self, Canary};
 use crate::format::align_up;
 use crate::format::entry::{EntryHeader, EntryKind, MAX_UNSUMMED, chain_crc};
@@ -78,7 +78,7 @@ struct Flying {
 struct Waiter {
     frame: u64,
     token: Token,
-    base_offset: u64,
+    appended: Appended,
 }
 
 /// The state of the group commit.
@@ -156,9 +156,9 @@ impl Commit {
     }
 
     /// Has `token` told when the current frame is written, or durable.
-    pub fn wait(&mut self, token: Token, base_offset: u64, synced: bool) {
+    pub fn wait(&mut self, token: Token, appended: Appended, synced: bool) {
         let frame = self.current_frame();
-        let waiter = Waiter { frame, token, base_offset };
+        let waiter = Waiter { frame, token, appended };
         if synced {
             self.sync_waiters.push_back(waiter);
         } else {
@@ -167,7 +167,7 @@ impl Commit {
     }
 
     /// Has `token` told when all that was appended so far is durable; `false` if it is already.
-    pub fn wait_for_all(&mut self, token: Token, base_offset: u64) -> bool {
+    pub fn wait_for_all(&mut self, token: Token, appended: Appended) -> bool {
         let frame = match &mut self.filling {
             Some(filling) => {
                 filling.sync = true;
@@ -177,7 +177,7 @@ impl Commit {
         };
         let wait = frame > self.durable;
         if wait {
-            self.sync_waiters.push_back(Waiter { frame, token, base_offset });
+            self.sync_waiters.push_back(Waiter { frame, token, appended });
         }
         wait
     }
@@ -465,8 +465,8 @@ impl Shard {
         let synced = if canary::on(Canary::AckBeforeSync) { *written } else { *durable };
         for (waiters, reached) in [(write_waiters, *written), (sync_waiters, synced)] {
             while waiters.front().is_some_and(|w| w.frame <= reached) {
-                let Waiter { token, base_offset, .. } = waiters.pop_front().expect("front() was there");
-                self.events.push_back(Event::Appended { token, base_offset });
+                let Waiter { token, appended, .. } = waiters.pop_front().expect("front() was there");
+                self.events.push_back(Event::Appended { token, appended });
             }
         }
     }

@@ -66,6 +66,25 @@ impl Default for ShardConfig {
     }
 }
 
+/// What the timestamps of a log's records are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timestamps {
+    /// What producers say.
+    Create {
+        /// Milliseconds that the greatest timestamp of a batch may be behind the clock; `None` for any.
+        before_ms: Option<u64>,
+        /// The like, for ahead of it.
+        after_ms: Option<u64>,
+    },
+    /// The time of the append.
+    Append,
+}
+
+impl Timestamps {
+    /// What producers say, whatever it is.
+    pub const ANY: Self = Self::Create { before_ms: None, after_ms: None };
+}
+
 /// What a log is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogConfig {
@@ -73,8 +92,12 @@ pub struct LogConfig {
     pub retention_ms: Option<u64>,
     /// Bytes past which the oldest records may go; `None` for no limit.
     pub retention_bytes: Option<u64>,
-    /// Bytes of the largest batch, if less than the shard's.
+    /// Bytes of the largest batch, if less than the shard's: of Ringmail's uncompressed, of Kafka's as they are sent.
     pub max_batch_bytes: Option<u32>,
+    /// What the timestamps of records are.
+    pub timestamps: Timestamps,
+    /// Whether every record has to have a key.
+    pub compacted: bool,
     /// Whether its records may use the space that a full disk leaves for what frees space: the catalog's do, or no
     /// topic could be deleted then.
     pub essential: bool,
@@ -82,6 +105,12 @@ pub struct LogConfig {
 
 impl LogConfig {
     /// Keeps everything.
-    pub const KEEP: Self =
-        Self { retention_ms: None, retention_bytes: None, max_batch_bytes: None, essential: false };
+    pub const KEEP: Self = Self {
+        retention_ms: None,
+        retention_bytes: None,
+        max_batch_bytes: None,
+        timestamps: Timestamps::ANY,
+        compacted: false,
+        essential: false,
+    };
 }

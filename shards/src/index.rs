@@ -1,6 +1,6 @@
 //! What the shard knows of a log: where it stands, and in which segments its records are.
 
-use crate::api::LogState;
+use crate::api::{Isolation, LogState};
 use crate::config::LogConfig;
 use crate::format::entry::{EntryHeader, EntryKind};
 use crate::format::footer::{RUN_BYTES, Run};
@@ -129,9 +129,37 @@ impl Log {
         LogState { bytes: self.extents.iter().map(|e| e.bytes).sum(), ..self.state_without_bytes() }
     }
 
+    /// What readers of committed records may see ends here.
+    pub fn last_stable(&self) -> u64 {
+        self.high_watermark
+    }
+
+    /// Where what a reader may see ends.
+    pub fn end_for(&self, isolation: Isolation) -> u64 {
+        self.state_without_bytes().end_for(isolation)
+    }
+
+    /// The greatest timestamp up to `limit` that a record may have which a reader may see; of what was deleted, too.
+    pub fn greatest_timestamp(&self, isolation: Isolation, limit: i64) -> i64 {
+        let until = self.end_for(isolation);
+        let seen = self.extents.iter().filter(|e| e.from < until && !e.lost);
+        let of_parts = seen.flat_map(|extent| {
+            let runs = match &extent.index {
+                // What is not durable yet is at the end of an extent that is open.
+                ExtentIndex::Open(runs) if extent.end > until => runs.as_slice(),
+                _ => &[],
+            };
+            let durable = runs.iter().filter(move |run| extent.base + u64::from(run.offset_delta) < until);
+            let whole = runs.is_empty().then_some(extent.max_timestamp);
+            durable.map(|run| run.max_timestamp).chain(whole)
+        });
+        of_parts.filter(|timestamp| *timestamp <= limit).max().unwrap_or(i64::MIN)
+    }
+
     /// As [`Self::state`], without counting its bytes: what is needed for every read.
     pub fn state_without_bytes(&self) -> LogState {
-        LogState { log_start: self.start, high_watermark: self.high_watermark, end: self.end, bytes: 0 }
+        let (log_start, high_watermark, end) = (self.start, self.high_watermark, self.end);
+        LogState { log_start, high_watermark, last_stable: self.last_stable(), end, bytes: 0 }
     }
 
     /// Takes in an entry of records that was appended at `place`; gives how many extents and runs it added.

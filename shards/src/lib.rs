@@ -11,6 +11,7 @@ mod commit;
 pub mod config;
 pub mod damage;
 pub mod format;
+mod incoming;
 mod index;
 pub mod io;
 mod map;

@@ -175,6 +175,7 @@ pub(crate) fn lost_entries(log: LogId, offsets: Range<u64>) -> impl Iterator<Ite
         flags: FLAG_RELOCATED,
         // No search by time ends here.
         max_timestamp: i64::MIN,
+        producer: None,
         payload_bytes: 0,
         payload_crc: 0,
     })

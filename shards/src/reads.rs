@@ -6,7 +6,9 @@ mod planner;
 
 use self::ahead::Ahead;
 use self::planner::Planner;
-use crate::api::{Answer, Event, LogId, LogState, ReadData, ReadError, Token};
+use crate::api::{
+    Answer, Event, Isolation, LogId, LogState, OffsetAtTime, ReadData, ReadError, TimeQuery, Token,
+};
 use crate::assembly::{self, Assembled, Limits};
 use crate::canary::{self, Canary};
 use crate::damage::Damage;
@@ -33,13 +35,24 @@ pub(crate) struct ReadId(u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Want {
     /// A caller of [`Shard::read`].
-    Batches(Token),
+    Batches(Token, Isolation),
     /// Nobody yet.
-    Ahead,
+    Ahead(Isolation),
     /// A caller of [`Shard::offset_for_time`].
-    Time(i64, Token),
+    Time(TimeSearch),
     /// The cleaner.
     Clean,
+}
+
+/// A search by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TimeSearch {
+    /// A record is found if it has this timestamp or a later one.
+    pub timestamp: i64,
+    /// Whether an older one will do if there is none.
+    greatest: bool,
+    isolation: Isolation,
+    token: Token,
 }
 
 /// A run that is to be read: its place, its first offset, and the one after its last.
@@ -91,7 +104,7 @@ pub(crate) struct Reads {
     sections: Sections,
     loading: Map<IoId, (SectionKey, usize, usize)>,
     section_waiters: Map<SectionKey, Vec<ReadId>>,
-    ahead: Map<(LogId, u64), Ahead>,
+    ahead: Map<(LogId, u64, Isolation), Ahead>,
     ahead_bytes: usize,
     reading: Map<FileId, usize>,
     /// Segments whose footers are being made up for.
@@ -135,46 +148,70 @@ enum Plan {
 }
 
 impl Shard {
-    /// Reads whole batches from the one on that holds `offset`: up to `max_bytes`, but at least one. At the high
-    /// watermark there is nothing to give yet: see [`Self::watch`].
-    pub fn read(&mut self, log: LogId, offset: u64, max_bytes: usize, token: Token) -> Answer<ReadData> {
+    /// Reads whole batches from the one on that holds `offset`: up to `max_bytes`, but at least one. At the end of what
+    /// the reader may see there is nothing to give yet: see [`Self::watch`].
+    pub fn read(
+        &mut self,
+        log: LogId,
+        offset: u64,
+        max_bytes: usize,
+        isolation: Isolation,
+        token: Token,
+    ) -> Answer<ReadData> {
         let state = match self.readable(log, offset) {
             Ok(state) => state,
             Err(error) => return Answer::Now(Err(error)),
         };
-        if offset == state.high_watermark {
-            return Answer::Now(Ok(ReadData { pieces: Vec::new(), bytes: 0, next_offset: offset, state }));
+        let until = self.logs[&log].end_for(isolation);
+        if offset >= until {
+            let (pieces, aborted) = (Vec::new(), Vec::new());
+            return Answer::Now(Ok(ReadData { pieces, bytes: 0, next_offset: offset, aborted, state }));
         }
-        if let Some(answer) = self.claim_ahead(log, offset, max_bytes, token) {
+        if let Some(answer) = self.claim_ahead((log, offset, isolation), max_bytes, token) {
             return answer;
         }
-        let until = state.high_watermark;
-        match self.start_read(log, offset, until, max_bytes, Want::Batches(token)) {
+        match self.start_read(log, offset, until, max_bytes, Want::Batches(token, isolation)) {
             Started::Done(result) => Answer::Now(result),
             Started::UnderWay(_, next) => {
-                self.read_ahead(log, next, max_bytes);
+                self.read_ahead(log, next, max_bytes, isolation);
                 Answer::Later
             }
         }
     }
 
-    /// The offset of the first record whose timestamp is `timestamp` (milliseconds since the Unix epoch) or later;
-    /// the high watermark if there is none.
-    pub fn offset_for_time(&mut self, log: LogId, timestamp: i64, token: Token) -> Answer<u64> {
+    /// Searches a log by time, as far as the reader may see it.
+    pub fn offset_for_time(
+        &mut self,
+        log: LogId,
+        time: TimeQuery,
+        isolation: Isolation,
+        token: Token,
+    ) -> Answer<OffsetAtTime> {
         let Some(state) = self.logs.get(&log) else { return Answer::Now(Err(ReadError::UnknownLog(log))) };
-        self.search_from(log, state.start, timestamp, token)
+        let (timestamp, greatest) = match time {
+            TimeQuery::AtOrAfter(timestamp) => (timestamp, false),
+            TimeQuery::Greatest => (state.greatest_timestamp(isolation, i64::MAX), true),
+        };
+        self.search_from(log, state.start, TimeSearch { timestamp, greatest, isolation, token })
     }
 
     /// Searches by time from `from` on.
-    fn search_from(&mut self, log: LogId, from: u64, timestamp: i64, token: Token) -> Answer<u64> {
+    fn search_from(&mut self, log: LogId, from: u64, search: TimeSearch) -> Answer<OffsetAtTime> {
         let Some(state) = self.logs.get(&log) else { return Answer::Now(Err(ReadError::UnknownLog(log))) };
-        let (from, until) = (from.max(state.start), state.high_watermark);
-        let extent = state.extents.iter().find(|e| e.end > from && e.max_timestamp >= timestamp);
+        let (from, until) = (from.max(state.start), state.end_for(search.isolation));
+        let extent = state.extents.iter().find(|e| e.end > from && e.max_timestamp >= search.timestamp);
         let Some(offset) = extent.map(|e| e.from.max(from)).filter(|&o| o < until) else {
-            return Answer::Now(Ok(until));
+            if search.greatest && search.timestamp > i64::MIN {
+                // What had the greatest timestamp stands before the log's start.
+                let timestamp = state.greatest_timestamp(search.isolation, search.timestamp - 1);
+                return self.search_from(log, state.start, TimeSearch { timestamp, ..search });
+            }
+            return Answer::Now(Ok(OffsetAtTime { offset: until, timestamp: None }));
         };
-        match self.start_read(log, offset, until, 0, Want::Time(timestamp, token)) {
-            Started::Done(result) => Answer::Now(result.map(|data| data.next_offset)),
+        match self.start_read(log, offset, until, 0, Want::Time(search)) {
+            Started::Done(result) => {
+                Answer::Now(result.map(|data| OffsetAtTime { offset: data.next_offset, timestamp: None }))
+            }
             Started::UnderWay(..) => Answer::Later,
         }
     }
@@ -230,7 +267,7 @@ impl Shard {
                 read.next = next;
                 read.waiting = pieces.iter().filter(|p| p.data.is_none()).count();
                 read.pieces = pieces;
-                if read.waiting == 0 && matches!(read.want, Want::Batches(_)) {
+                if read.waiting == 0 && matches!(read.want, Want::Batches(..)) {
                     self.stats.tail_reads += 1;
                     return Started::Done(self.assemble(&read));
                 }
@@ -370,10 +407,11 @@ impl Shard {
     pub(crate) fn wake_waiters(&mut self, waiters: Vec<ReadId>) {
         for id in waiters {
             let Some(read) = self.reads.under_way.remove(&id) else { continue };
-            let (log, max_bytes, ahead) = (read.log, read.max_bytes, read.want != Want::Clean);
-            match self.replan(id, read) {
-                Some(next) if ahead && max_bytes > 0 => self.read_ahead(log, next, max_bytes),
-                _ => {}
+            let (log, max_bytes, want) = (read.log, read.max_bytes, read.want);
+            if let Some(next) = self.replan(id, read)
+                && let Want::Batches(_, isolation) | Want::Ahead(isolation) = want
+            {
+                self.read_ahead(log, next, max_bytes, isolation);
             }
         }
     }
@@ -413,7 +451,10 @@ impl Shard {
                 None
             }
             Started::UnderWay(_, next) => {
-                if let Some(ahead) = self.reads.ahead.get_mut(&(log, offset)).filter(|a| a.read == Some(id)) {
+                if let Want::Ahead(isolation) = want
+                    && let Some(ahead) = self.reads.ahead.get_mut(&(log, offset, isolation))
+                    && ahead.read == Some(id)
+                {
                     ahead.next = next;
                 }
                 Some(next).filter(|&n| n > offset)
@@ -427,13 +468,13 @@ impl Shard {
             return self.deliver(id, &read, Err(error));
         }
         match read.want {
-            Want::Time(timestamp, token) => {
-                if let Answer::Now(result) = self.find_time(&read, timestamp, token) {
-                    self.events.push_back(Event::OffsetFound { token, result });
+            Want::Time(search) => {
+                if let Answer::Now(result) = self.find_time(&read, search) {
+                    self.events.push_back(Event::OffsetFound { token: search.token, result });
                 }
             }
             Want::Clean => self.clean_read(read),
-            Want::Batches(_) | Want::Ahead => {
+            Want::Batches(..) | Want::Ahead(_) => {
                 let result = self.assemble(&read);
                 self.deliver(id, &read, result);
             }
@@ -449,18 +490,19 @@ impl Shard {
         let deleted = result.as_ref().err().and_then(|_| self.deleted_meanwhile(read));
         let result = deleted.clone().map_or(result, Err);
         match read.want {
-            Want::Batches(token) => self.events.push_back(Event::Read { token, result }),
-            Want::Time(timestamp, token) if deleted.is_some() => {
-                if let Answer::Now(result) = self.search_from(read.log, read.offset, timestamp, token) {
-                    self.events.push_back(Event::OffsetFound { token, result });
+            Want::Batches(token, _) => self.events.push_back(Event::Read { token, result }),
+            Want::Time(search) if deleted.is_some() => {
+                if let Answer::Now(result) = self.search_from(read.log, read.offset, search) {
+                    self.events.push_back(Event::OffsetFound { token: search.token, result });
                 }
             }
-            Want::Time(_, token) => {
-                self.events.push_back(Event::OffsetFound { token, result: result.map(|d| d.next_offset) });
+            Want::Time(TimeSearch { token, .. }) => {
+                let result = result.map(|data| OffsetAtTime { offset: data.next_offset, timestamp: None });
+                self.events.push_back(Event::OffsetFound { token, result });
             }
             Want::Clean => self.clean_failed(result.err()),
-            Want::Ahead => {
-                let key = (read.log, read.offset);
+            Want::Ahead(isolation) => {
+                let key = (read.log, read.offset, isolation);
                 let Some(ahead) = self.reads.ahead.get_mut(&key).filter(|a| a.read == Some(id)) else {
                     return;
                 };
@@ -498,7 +540,7 @@ impl Shard {
                 return Err(ReadError::Damaged { offset: read.offset, reason });
             }
         }
-        Ok(ReadData { pieces, bytes, next_offset, state })
+        Ok(ReadData { pieces, bytes, next_offset, aborted: Vec::new(), state })
     }
 
     /// Reports a place of damage, once.
@@ -509,20 +551,22 @@ impl Shard {
         }
     }
 
-    fn find_time(&mut self, read: &Read, timestamp: i64, token: Token) -> Answer<u64> {
+    fn find_time(&mut self, read: &Read, search: TimeSearch) -> Answer<OffsetAtTime> {
         let first = read.pieces.first().and_then(|p| p.runs.first()).map_or(0, |r| r.first);
         let from = read.offset.max(first);
         let limits = Limits { log: read.log, from, until: read.until, max_bytes: usize::MAX };
-        let (found, damage) = assembly::find_time(&read.pieces, limits, timestamp);
+        let (found, damage) = assembly::find_time(&read.pieces, limits, search.timestamp);
         match (found, damage) {
-            (Some(offset), _) => Answer::Now(Ok(offset)),
+            (Some((offset, timestamp)), _) => {
+                Answer::Now(Ok(OffsetAtTime { offset, timestamp: Some(timestamp) }))
+            }
             (None, Some(damage)) => {
                 let reason = damage.reason.clone();
                 self.report_damage(damage);
                 Answer::Now(Err(ReadError::Damaged { offset: read.offset, reason }))
             }
             // What made the run a candidate stands before the log's start.
-            (None, None) => self.search_from(read.log, read.next, timestamp, token),
+            (None, None) => self.search_from(read.log, read.next, search),
         }
     }
 }

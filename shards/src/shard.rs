@@ -5,8 +5,9 @@ pub use crate::api::*;
 use crate::buffers::ChunkPool;
 use crate::canary::{self, Canary};
 use crate::commit::Commit;
-use crate::config::{LogConfig, ShardConfig};
+use crate::config::{LogConfig, ShardConfig, Timestamps};
 use crate::format::entry::{EntryHeader, EntryKind, PayloadCodec};
+use crate::incoming;
 use crate::index::{Log, Place};
 use crate::io::{ExistingFile, IoDone, IoId, IoOp, IoResult};
 use crate::map::Map;
@@ -16,7 +17,6 @@ use crate::recovery::Recovery;
 use crate::segments::Segments;
 use crate::stats::ShardStats;
 use crate::tail::TailCache;
-use ringmail_wire::batch::Batch;
 use std::collections::VecDeque;
 
 /// One shard.
@@ -47,6 +47,8 @@ pub struct Shard {
     /// The wall clock, milliseconds since the Unix epoch, for the age of records: it jumps.
     pub(crate) wall_ms: u64,
     pub(crate) closing: bool,
+    /// Where batches are given the time of the append.
+    stamped: Vec<u8>,
     /// Whether sealing or recycling may have become possible.
     pub(crate) work_due: bool,
 }
@@ -73,6 +75,7 @@ impl Shard {
             now_ms,
             wall_ms: now_ms,
             closing: false,
+            stamped: Vec::new(),
             work_due: false,
             config,
         };
@@ -120,53 +123,56 @@ impl Shard {
         self.logs.get(&log).map(Log::state)
     }
 
-    /// Checks and appends one Ringmail batch, and gives its base offset. The token comes back by [`Event::Appended`]
-    /// or [`Event::AppendFailed`]; for [`Acks::None`] it does not.
+    /// Checks and appends one batch, and says where it stands. The token comes back by [`Event::Appended`] or
+    /// [`Event::AppendFailed`]; for [`Acks::None`] it does not.
     ///
     /// # Errors
     /// See [`AppendError`]; nothing was appended then.
-    pub fn append(&mut self, log: LogId, batch: &[u8], acks: Acks, token: Token) -> Result<u64, AppendError> {
+    pub fn append(
+        &mut self,
+        log: LogId,
+        payload: Payload<&[u8]>,
+        acks: Acks,
+        token: Token,
+    ) -> Result<Appended, AppendError> {
         self.admit()?;
         let state = self.logs.get(&log).ok_or(AppendError::UnknownLog(log))?;
         self.admit_records(&state.config)?;
-        let entry = self.check_batch(log, state, batch)?;
-        let place = self.place(&entry, batch, acks == Acks::Synced)?;
+        let now_ms = self.wall_ms as i64;
+        incoming::check(payload, &state.config, self.config.max_batch_bytes, now_ms)?;
+        let append_time = (state.config.timestamps == Timestamps::Append).then_some(now_ms);
+        let appended = Appended { base_offset: state.end, append_time, log_start: state.start };
+        if append_time.is_some() {
+            let mut stamped = std::mem::take(&mut self.stamped);
+            incoming::stamp(payload, now_ms, &mut stamped);
+            let stored = self.store(log, payload.map(|_| stamped.as_slice()), appended, acks, token);
+            self.stamped = stamped;
+            stored?;
+        } else {
+            self.store(log, payload, appended, acks, token)?;
+        }
+        Ok(appended)
+    }
+
+    fn store(
+        &mut self,
+        log: LogId,
+        payload: Payload<&[u8]>,
+        appended: Appended,
+        acks: Acks,
+        token: Token,
+    ) -> Result<(), AppendError> {
+        let entry = incoming::describe(log, appended.base_offset, payload, self.wall_ms as i64)?;
+        let place = self.place(&entry, payload.batch(), acks == Acks::Synced)?;
         self.index_records(place, &entry);
         match acks {
             Acks::None => {}
-            Acks::Written => self.commit.wait(token, entry.base_offset, false),
-            Acks::Synced => self.commit.wait(token, entry.base_offset, true),
+            Acks::Written => self.commit.wait(token, appended, false),
+            Acks::Synced => self.commit.wait(token, appended, true),
         }
         self.stats.appended_batches += 1;
         self.stats.appended_records += u64::from(entry.record_count);
-        Ok(entry.base_offset)
-    }
-
-    fn check_batch(&self, log: LogId, state: &Log, bytes: &[u8]) -> Result<EntryHeader, AppendError> {
-        let batch = Batch::parse(bytes)?;
-        let limit = state
-            .config
-            .max_batch_bytes
-            .map_or(self.config.max_batch_bytes, |b| self.config.max_batch_bytes.min(b as usize));
-        let raw = bytes.len().max(batch.heap_raw_length());
-        if raw > limit {
-            return Err(AppendError::TooLarge { bytes: raw, limit });
-        }
-        if batch.as_bytes().len() != bytes.len() {
-            return Err(ringmail_wire::batch::BatchError::Lengths(bytes.len() as u32).into());
-        }
-        batch.check()?;
-        Ok(EntryHeader {
-            log,
-            base_offset: state.end,
-            record_count: batch.record_count(),
-            kind: EntryKind::Records,
-            codec: PayloadCodec::Ringmail,
-            flags: 0,
-            max_timestamp: batch.max_timestamp(),
-            payload_bytes: bytes.len() as u32,
-            payload_crc: batch.crc(),
-        })
+        Ok(())
     }
 
     /// Whether anything can be appended now.
@@ -220,16 +226,17 @@ impl Shard {
         self.admit()?;
         let state = self.logs.get(&log).ok_or(AppendError::UnknownLog(log))?;
         let start = before.min(state.high_watermark);
+        let moved = |start| Appended { base_offset: start, append_time: None, log_start: start };
         if start <= state.start {
             let start = state.start;
             // What moved it there may not be durable yet.
-            if !self.commit.wait_for_all(token, start) {
-                self.events.push_back(Event::Appended { token, base_offset: start });
+            if !self.commit.wait_for_all(token, moved(start)) {
+                self.events.push_back(Event::Appended { token, appended: moved(start) });
             }
             return Ok(start);
         }
         self.move_start(log, start, true)?;
-        self.commit.wait(token, start, true);
+        self.commit.wait(token, moved(start), true);
         Ok(start)
     }
 
@@ -251,7 +258,7 @@ impl Shard {
         }
     }
 
-    /// Asks for one [`Event::Advanced`] when the log's high watermark moves past what it is now.
+    /// Asks for one [`Event::Advanced`] when the log's high watermark or last stable offset moves past what it is now.
     pub fn watch(&mut self, log: LogId) {
         if let Some(state) = self.logs.get_mut(&log) {
             state.watched = true;
@@ -369,6 +376,7 @@ pub(crate) fn control_entry(kind: EntryKind, log: LogId, offset: u64) -> EntryHe
         codec: PayloadCodec::None,
         flags: 0,
         max_timestamp: 0,
+        producer: None,
         payload_bytes: 0,
         payload_crc: 0,
     }

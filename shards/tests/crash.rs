@@ -4,7 +4,9 @@ mod common;
 
 use common::{Disk, MemDisk, Rng};
 use ringmail_shards::config::{LogConfig, ShardConfig};
-use ringmail_shards::shard::{Acks, Answer, AppendError, Event, LogId, ReadData, ReadError, Shard, Token};
+use ringmail_shards::shard::{
+    Acks, Answer, AppendError, Appended, Event, Isolation, LogId, Payload, ReadData, ReadError, Shard, Token,
+};
 use ringmail_wire::batch::{Batch, BatchBuilder, Batches, Compression};
 use std::collections::BTreeMap;
 
@@ -167,8 +169,8 @@ impl World {
             _ => Acks::Synced,
         };
         let token = self.token();
-        match self.shard.append(log, &batch, acks, token) {
-            Ok(base) => {
+        match self.shard.append(log, Payload::Ringmail(&batch), acks, token) {
+            Ok(Appended { base_offset: base, .. }) => {
                 let m = self.model.get_mut(&log).expect("a model log");
                 assert_eq!(base, m.end, "offsets are dense");
                 m.batches.insert(base, (records as u32, batch[12..].to_vec()));
@@ -222,7 +224,7 @@ impl World {
 
     fn read(&mut self, log: LogId, offset: u64, max: usize) -> Result<ReadData, ReadError> {
         let token = self.token();
-        match self.shard.read(log, offset, max, token) {
+        match self.shard.read(log, offset, max, Isolation::Uncommitted, token) {
             Answer::Now(result) => result,
             Answer::Later => {
                 for _ in 0..100_000 {

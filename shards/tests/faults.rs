@@ -6,7 +6,7 @@ use common::driver::Driver;
 use common::{Disk, MemDisk, Rng};
 use ringmail_shards::config::{LogConfig, ShardConfig};
 use ringmail_shards::io::{FileId, IoError, IoId, IoOp};
-use ringmail_shards::shard::{AppendError, Event, ReadError, Token};
+use ringmail_shards::shard::{Acks, AppendError, Event, Payload, ReadError, Token};
 
 const KIB: usize = 1 << 10;
 
@@ -378,7 +378,7 @@ fn what_a_failed_sync_left_uncertain_never_becomes_visible() {
     let lazily = |driver: &mut Driver, value: &[u8]| {
         let token = driver.token();
         let batch = common::driver::batch(1, &[value]);
-        driver.shard.append(1, &batch, ringmail_shards::shard::Acks::Written, token).expect("open");
+        driver.shard.append(1, Payload::Ringmail(&batch), Acks::Written, token).expect("open");
         token
     };
     lazily(&mut driver, b"one");

@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use ringmail_shards::format::entry::{EntryHeader, EntryKind, FLAG_RELOCATED, PayloadCodec, chain_crc};
+use ringmail_kafka::batch as kafka;
+use ringmail_shards::format::entry::{
+    EntryHeader, EntryKind, EntryProducer, FLAG_COMMIT, FLAG_CONTROL, FLAG_RELOCATED, FLAG_TRANSACTIONAL,
+    PayloadCodec, chain_crc,
+};
 use ringmail_shards::format::footer::{
     self, FooterExtent, LogSnapshot, RUN_BYTES, Row, Run, Trailer, parse_section,
 };
@@ -80,8 +84,40 @@ fn records() -> EntryHeader {
         codec: PayloadCodec::Ringmail,
         flags: 0,
         max_timestamp: TIMESTAMP,
+        producer: None,
         payload_bytes: batch.len() as u32,
         payload_crc: u32::from_le_bytes(batch[12..16].try_into().expect("four bytes")),
+    }
+}
+
+fn kafka_batch() -> Vec<u8> {
+    let head = kafka::BatchHead {
+        leader_epoch: 0,
+        producer_id: 9,
+        producer_epoch: 2,
+        base_sequence: 5,
+        transactional: true,
+        ..kafka::BatchHead::default()
+    };
+    let mut builder = kafka::BatchBuilder::new(head, 1 << 20, kafka::Compression::None);
+    let (key, value, headers) = (Some(&b"k"[..]), Some(&b"hello"[..]), kafka::Headers::default());
+    let record = kafka::Record { offset: 43, timestamp: TIMESTAMP, key, value, headers };
+    builder.push(&record, headers).expect("it fits");
+    let mut batch = Vec::new();
+    builder.finish_into(&mut batch);
+    batch
+}
+
+fn kafka_entry() -> EntryHeader {
+    let batch = kafka_batch();
+    EntryHeader {
+        base_offset: 43,
+        codec: PayloadCodec::Kafka,
+        flags: FLAG_TRANSACTIONAL,
+        producer: Some(EntryProducer { id: 9, epoch: 2, sequence: 5 }),
+        payload_bytes: batch.len() as u32,
+        payload_crc: u32::from_be_bytes(batch[17..21].try_into().expect("four bytes")),
+        ..records()
     }
 }
 
@@ -94,6 +130,7 @@ fn log_start() -> EntryHeader {
         codec: PayloadCodec::None,
         flags: 0,
         max_timestamp: 0,
+        producer: None,
         payload_bytes: 0,
         payload_crc: 0,
     }
@@ -193,6 +230,17 @@ fn the_entries() {
 }
 
 #[test]
+fn the_entry_of_a_batch_of_kafka() {
+    let batch = kafka_batch();
+    let mut made = [&kafka_entry().to_bytes(&batch)[..], &batch].concat();
+    made.resize(kafka_entry().entry_bytes(), 0);
+    holds("kafka-entry", &made);
+    let entry = EntryHeader::parse(&made).expect("an entry");
+    assert_eq!(entry, kafka_entry());
+    assert_eq!(entry.payload(&made), Ok(&batch[..]));
+}
+
+#[test]
 fn the_footer() {
     let (runs, snapshots) = (runs(), snapshots());
     let footer = footer::build(1, 5, 901, &[FooterExtent { row: row(), runs: &runs }], &snapshots);
@@ -239,6 +287,7 @@ fn the_tables_of_kinds_and_codecs() {
         assert_eq!(codec.unsummed(), name, "the page names it");
     }
     assert_eq!((FLAG_RELOCATED, RUN_BYTES), (1, 64 << 10));
+    assert_eq!((FLAG_TRANSACTIONAL, FLAG_CONTROL, FLAG_COMMIT), (2, 4, 8));
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 use common::MemDisk;
 use common::driver::{Driver, batch, records};
 use ringmail_shards::config::{LogConfig, ShardConfig};
-use ringmail_shards::shard::{Acks, AppendError, Event, LogId, ReadError};
+use ringmail_shards::shard::{Acks, AppendError, Event, LogId, Payload, ReadError};
 use ringmail_wire::batch::{BatchBuilder, Compression};
 
 const KIB: usize = 1 << 10;
@@ -37,7 +37,7 @@ fn append_at(driver: &mut Driver, log: LogId, timestamps: &[i64], value: &[u8]) 
     let mut batch = Vec::new();
     builder.finish_into(&mut batch);
     let token = driver.token();
-    driver.shard.append(log, &batch, Acks::Synced, token).expect("open");
+    driver.shard.append(log, Payload::Ringmail(&batch), Acks::Synced, token).expect("open");
     driver.settle();
 }
 
@@ -202,7 +202,7 @@ fn batches_larger_than_a_write_are_stored_whole() {
     }
     let too_large = batch(1, &[&vec![0; 201 * KIB]]);
     let token = driver.token();
-    let refused = driver.shard.append(1, &too_large, Acks::Synced, token);
+    let refused = driver.shard.append(1, Payload::Ringmail(&too_large), Acks::Synced, token);
     assert!(matches!(refused, Err(AppendError::TooLarge { .. })), "{refused:?}");
     driver.shard.put_log(2, LogConfig { max_batch_bytes: Some(1000), ..LogConfig::KEEP });
     assert!(matches!(driver.append(2, &[&[0; 1001]]), Err(AppendError::TooLarge { .. })));

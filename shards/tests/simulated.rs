@@ -6,7 +6,7 @@ use common::MemDisk;
 use common::driver::{Driver, batch, records};
 use ringmail_shards::config::ShardConfig;
 use ringmail_shards::io::{FileId, IoOp};
-use ringmail_shards::shard::{Acks, Answer, Event, ReadError};
+use ringmail_shards::shard::{Acks, Answer, Event, Isolation, Payload, ReadError};
 use ringmail_wire::batch::{BatchBuilder, Compression};
 
 const KIB: usize = 1 << 10;
@@ -159,7 +159,7 @@ fn a_search_by_time_gives_a_record_that_is_there_and_late_enough() {
     let mut driver = open(config(), 1);
     for timestamps in [[30, 10], [5, 25]] {
         let token = driver.token();
-        driver.shard.append(1, &stamped(&timestamps), Acks::Synced, token).expect("open");
+        driver.shard.append(1, Payload::Ringmail(&stamped(&timestamps)), Acks::Synced, token).expect("open");
     }
     driver.settle();
     assert_eq!(driver.offset_for_time(1, 20), Ok(0));
@@ -205,7 +205,7 @@ fn what_was_read_ahead_in_vain_is_read_again() {
 fn a_read_of_what_is_deleted_meanwhile_is_told_so_and_not_of_damage() {
     let mut driver = sealed(100, config());
     let token = driver.token();
-    assert!(matches!(driver.shard.read(1, 0, 64 * KIB, token), Answer::Later));
+    assert!(matches!(driver.shard.read(1, 0, 64 * KIB, Isolation::Uncommitted, token), Answer::Later));
     let deletion = driver.token();
     driver.shard.delete_records(1, 100, deletion).expect("open");
     driver.settle();
@@ -224,7 +224,10 @@ fn recovery_makes_durable_what_it_found_before_it_builds_on_it() {
     let mut driver = open(config.clone(), 1);
     let lazily = |driver: &mut Driver, bytes: usize| {
         let token = driver.token();
-        driver.shard.append(1, &batch(1, &[&vec![7; bytes]]), Acks::None, token).expect("open");
+        driver
+            .shard
+            .append(1, Payload::Ringmail(&batch(1, &[&vec![7; bytes]])), Acks::None, token)
+            .expect("open");
         driver.settle();
     };
     (0..3).for_each(|_| lazily(&mut driver, 90 * KIB));
@@ -276,7 +279,7 @@ fn a_clock_that_is_set_back_holds_up_nothing() {
     let mut driver = open(config(), 1);
     driver.pass(1000);
     let token = driver.token();
-    driver.shard.append(1, &batch(1, &[b"lazily"]), Acks::Written, token).expect("open");
+    driver.shard.append(1, Payload::Ringmail(&batch(1, &[b"lazily"])), Acks::Written, token).expect("open");
     driver.settle();
     driver.now -= 500_000;
     driver.pass(1000);

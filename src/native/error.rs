@@ -51,7 +51,10 @@ impl From<AppendError> for Fault {
             AppendError::UnknownLog(log) => return unknown_log(*log),
             AppendError::Closed => return Self::shutting_down(),
             AppendError::Batch(BatchError::Crc { .. }) => ErrorCode::CorruptBatch,
-            AppendError::Batch(_) => ErrorCode::InvalidBatch,
+            AppendError::Batch(_)
+            | AppendError::KafkaBatch(_)
+            | AppendError::Timestamp { .. }
+            | AppendError::Keyless(_) => ErrorCode::InvalidBatch,
             AppendError::TooLarge { .. } => ErrorCode::BatchTooLarge,
             AppendError::Overloaded(_) | AppendError::NoSpareYet => ErrorCode::Overloaded,
             AppendError::Full => ErrorCode::StorageFull,

@@ -6,7 +6,7 @@
 
 use std::cmp::Reverse;
 
-use ringmail_shards::api::{Answer, LogState, ReadData, ReadError};
+use ringmail_shards::api::{Answer, Isolation, LogState, ReadData, ReadError};
 use ringmail_wire::protocol::{
     ErrorCode, FRAME_HEADER_BYTES, FetchPartition, FetchRequest, FetchedPartitionHeader, FrameHeader, LogId,
     Message, PROTOCOL_VERSION, Writer,
@@ -284,7 +284,7 @@ impl Sessions {
             let caller = Caller::Native(Waiter::FetchRead { fetch: key, part: part as u32 });
             // What goes on behind what was found or counted is asked of the owner: what else is known here may be older.
             let waiting = fetch.waits_on(now_ms) && fetch.parts[part].result.is_none();
-            match logs.read(log, offset, size, waiting, caller) {
+            match logs.read(log, offset, size, Isolation::Uncommitted, waiting, caller) {
                 Answer::Now(result) => fetch.take(part, result),
                 Answer::Later => {
                     fetch.outstanding += 1;
@@ -336,7 +336,8 @@ impl Sessions {
         let Part { log, counted_to, .. } = fetch.parts[part as usize];
         let missing = fetch.min_bytes.saturating_sub(fetch.bytes);
         let caller = Caller::Native(Waiter::FetchCount { fetch: key, part });
-        if let Answer::Now(result) = logs.read(log, counted_to, missing, true, caller) {
+        if let Answer::Now(result) = logs.read(log, counted_to, missing, Isolation::Uncommitted, true, caller)
+        {
             self.fetch_counted(key, part, result, logs);
         }
     }

@@ -1,6 +1,8 @@
 //! Offsets: the first, the last, by time; and moving the first.
 
-use ringmail_shards::api::{Answer, AppendError, LogState, ReadError};
+use ringmail_shards::api::{
+    Answer, AppendError, Appended, Isolation, LogState, OffsetAtTime, ReadError, TimeQuery,
+};
 use ringmail_wire::protocol::{
     DeleteRecordsRequest, DeleteRecordsResponse, ListOffsetsQuery, ListOffsetsRequest, ListOffsetsResponse,
     ListedOffset, Message, OffsetQuery,
@@ -43,8 +45,13 @@ impl Sessions {
                     }
                 }
                 OffsetQuery::Timestamp(timestamp) => {
-                    if let Answer::Now(result) = logs.offset_for_time(log, timestamp, caller) {
-                        self.listed(key, part, result);
+                    if let Answer::Now(result) = logs.offset_for_time(
+                        log,
+                        TimeQuery::AtOrAfter(timestamp),
+                        Isolation::Uncommitted,
+                        caller,
+                    ) {
+                        self.listed_time(key, part, result);
                     }
                 }
             }
@@ -60,7 +67,11 @@ impl Sessions {
         self.listed(key, part, result.map(offset));
     }
 
-    pub(super) fn listed(&mut self, key: Key, part: u32, result: Result<u64, ReadError>) {
+    pub(super) fn listed_time(&mut self, key: Key, part: u32, result: Result<OffsetAtTime, ReadError>) {
+        self.listed(key, part, result.map(|found| found.offset));
+    }
+
+    fn listed(&mut self, key: Key, part: u32, result: Result<u64, ReadError>) {
         let Some(listing) = self.listings.get_mut(key) else { return };
         let listed = &mut listing.offsets[part as usize];
         match result {
@@ -97,10 +108,10 @@ impl Sessions {
         }
     }
 
-    pub(super) fn records_deleted(&mut self, reply: Reply, result: Result<u64, AppendError>) {
+    pub(super) fn records_deleted(&mut self, reply: Reply, result: Result<Appended, AppendError>) {
         self.settle(&reply);
         match result {
-            Ok(log_start) => self.answer(&reply, &DeleteRecordsResponse { log_start }),
+            Ok(Appended { log_start, .. }) => self.answer(&reply, &DeleteRecordsResponse { log_start }),
             Err(error) => self.refuse(&reply, &error.into()),
         }
     }

@@ -1,6 +1,6 @@
 //! Produce: a batch is handed to its log from where it was received; the answer follows once it is as durable as asked.
 
-use ringmail_shards::api::AppendError;
+use ringmail_shards::api::{AppendError, Appended, Payload};
 use ringmail_wire::protocol::{Acks, Message, ProduceRequest, ProduceResponse};
 
 use super::error::Fault;
@@ -20,7 +20,7 @@ impl Sessions {
             return Err(Fault::shutting_down());
         }
         let reply = request.reply();
-        match logs.append(log, batch, acks, Caller::Native(Waiter::Produce(reply))) {
+        match logs.append(log, Payload::Ringmail(batch), acks, Caller::Native(Waiter::Produce(reply))) {
             Ok(()) => {
                 self.begin(&reply);
                 Ok(Handled::Done)
@@ -41,7 +41,7 @@ impl Sessions {
         let begun = if self.draining {
             Err(Refusal::Error(AppendError::Closed))
         } else {
-            logs.append(log, batch, Acks::None, Caller::Native(Waiter::Unacknowledged))
+            logs.append(log, Payload::Ringmail(batch), Acks::None, Caller::Native(Waiter::Unacknowledged))
         };
         match begun {
             Ok(()) => Handled::Done,
@@ -61,10 +61,10 @@ impl Sessions {
     }
 
     #[inline]
-    pub(super) fn produced(&mut self, reply: Reply, result: Result<u64, AppendError>) {
+    pub(super) fn produced(&mut self, reply: Reply, result: Result<Appended, AppendError>) {
         self.settle(&reply);
         match result {
-            Ok(base_offset) => self.answer(&reply, &ProduceResponse { base_offset }),
+            Ok(Appended { base_offset, .. }) => self.answer(&reply, &ProduceResponse { base_offset }),
             Err(error) => self.refuse(&reply, &error.into()),
         }
     }

@@ -168,7 +168,7 @@ impl Sessions {
                 self.listed_state(listing, part, result);
             }
             (Waiter::Offsets { listing, part }, Outcome::Offset(result)) => {
-                self.listed(listing, part, result);
+                self.listed_time(listing, part, result);
             }
             (Waiter::Description { description, part }, Outcome::State(result)) => {
                 self.described(description, part, result);

@@ -1,6 +1,6 @@
 //! Subscriptions: the broker pushes batches as far as it was given credit, and as far as the client takes them.
 
-use ringmail_shards::api::{Answer, LogState, ReadData, ReadError};
+use ringmail_shards::api::{Answer, Isolation, LogState, ReadData, ReadError};
 use ringmail_wire::protocol::{
     Api, CreditRequest, ErrorCode, FrameHeader, LogId, Message, PROTOCOL_VERSION, PushHeader,
     SubscribeRequest, SubscribeResponse, UnsubscribeRequest, Writer,
@@ -135,7 +135,7 @@ impl Sessions {
             let (log, offset) = (subscription.log, subscription.offset);
             let size = self.read_size(credit.min(PUSH_BYTES));
             let caller = Caller::Native(Waiter::Subscription(key));
-            match logs.read(log, offset, size, true, caller) {
+            match logs.read(log, offset, size, Isolation::Uncommitted, true, caller) {
                 Answer::Later => return self.reading(key, size),
                 Answer::Now(result) => {
                     if !self.deliver(key, result, logs) {

@@ -60,9 +60,13 @@ fn reads(logs: &mut Logs) -> Vec<(u64, u64)> {
 /// Shard 0 answers a read: so many bytes, up to `next_offset` of `high_watermark`.
 fn answer(sessions: &mut Sessions, logs: &mut Logs, request: u64, bytes: usize, ends: (u64, u64)) {
     let (next_offset, high_watermark) = ends;
-    let state = LogState { log_start: 0, high_watermark, end: high_watermark, bytes: 0 };
+    let state =
+        LogState { log_start: 0, high_watermark, last_stable: high_watermark, end: high_watermark, bytes: 0 };
     let pieces = vec![Bytes::from(vec![0; bytes])];
-    logs.answered(request, Outcome::Read(Ok(ReadData { pieces, bytes, next_offset, state })));
+    logs.answered(
+        request,
+        Outcome::Read(Ok(ReadData { pieces, bytes, next_offset, aborted: Vec::new(), state })),
+    );
     tell_outcomes(sessions, logs);
 }
 
@@ -88,7 +92,7 @@ fn a_fetch_reads_on_behind_what_it_found_whatever_others_knew_of_the_log() {
     let [(first, 10)] = reads(&mut logs)[..] else { panic!("the owner is asked") };
     answer(&mut sessions, &mut logs, first, 0, (10, 10));
     let waits = logs.take_mail(0);
-    assert!(matches!(waits[..], [Message::Watch { log: LOG, high_watermark: 10 }]), "{waits:?}");
+    assert!(matches!(waits[..], [Message::Watch { log: LOG, high_watermark: 10, .. }]), "{waits:?}");
 
     let _ = sessions.receive(connection, &fetch(5, 1_000), &mut logs);
     let [(second, 5)] = reads(&mut logs)[..] else { panic!("the owner is asked") };
@@ -117,7 +121,7 @@ fn a_fetch_that_counted_enough_reads_it_whatever_others_knew_of_the_log() {
     let [(count, 10)] = reads(&mut logs)[..] else { panic!("the first wants to know how much has come") };
     answer(&mut sessions, &mut logs, slow, 100, (10, 10));
     let waits = logs.take_mail(0);
-    assert!(matches!(waits[..], [Message::Watch { log: LOG, high_watermark: 10 }]), "{waits:?}");
+    assert!(matches!(waits[..], [Message::Watch { log: LOG, high_watermark: 10, .. }]), "{waits:?}");
     answer(&mut sessions, &mut logs, count, 2_000, (12, 12));
     let [(last, 10)] = reads(&mut logs)[..] else { panic!("the first reads what it counted") };
     assert_eq!(sessions.usage().fetches, 2, "neither is answered yet");

@@ -139,7 +139,7 @@ impl Keeper {
             }
             Step::Snapshot { outstanding, start, failed } => {
                 let failed = failed || result.is_err();
-                let start = start.or(result.ok());
+                let start = start.or(result.ok().map(|appended| appended.base_offset));
                 self.snapshot_written(outstanding - 1, start, failed, logs);
             }
             // It may have failed: then the next snapshot lets go of more.

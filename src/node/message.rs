@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ringmail_shards::api::{AppendError, LogState, ReadData, ReadError};
+use ringmail_shards::api::{
+    AppendError, Appended, Isolation, LogState, OffsetAtTime, Payload, ReadData, ReadError, TimeQuery,
+};
 use ringmail_wire::protocol::{Acks, LogId};
 
 use super::catalog::plan::Command;
@@ -26,12 +28,14 @@ pub enum Message {
         /// What came of it.
         outcome: Outcome,
     },
-    /// Tell me once when the log's high watermark is past this one.
+    /// Tell me once when the log's high watermark or last stable offset is past this one.
     Watch {
         /// Which log.
         log: LogId,
         /// What the sender knows.
         high_watermark: u64,
+        /// The like.
+        last_stable: u64,
     },
     /// The watch has ended.
     Advanced {
@@ -67,7 +71,7 @@ pub enum Question {
         /// To which log.
         log: LogId,
         /// The batch, not checked yet.
-        batch: Bytes,
+        payload: Payload<Bytes>,
         /// When to answer; without acknowledgement, once it was taken or refused.
         acks: Acks,
     },
@@ -86,13 +90,17 @@ pub enum Question {
         offset: u64,
         /// How many bytes.
         max_bytes: usize,
+        /// Up to where.
+        isolation: Isolation,
     },
     /// Find the offset for a time.
     OffsetForTime {
         /// In which log.
         log: LogId,
-        /// Milliseconds since the Unix epoch.
-        timestamp: i64,
+        /// Which.
+        time: TimeQuery,
+        /// Up to where.
+        isolation: Isolation,
     },
     /// Say where the log stands.
     State {
@@ -104,12 +112,12 @@ pub enum Question {
 /// How something that was asked of a log, or of the catalog, ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// An append, with its base offset; or a deletion of records, with the new start.
-    Appended(Result<u64, AppendError>),
+    /// An append; or a deletion of records, with the new start as base offset.
+    Appended(Result<Appended, AppendError>),
     /// A read.
     Read(Result<ReadData, ReadError>),
     /// A search by time.
-    Offset(Result<u64, ReadError>),
+    Offset(Result<OffsetAtTime, ReadError>),
     /// A state.
     State(Result<LogState, ReadError>),
     /// A watched log has advanced, or is gone.

@@ -1,7 +1,7 @@
 //! The first thing a shard does: recover its log; and on shard 0, read the catalog. Like the engine, this does no I/O: it gives
 //! out operations, and is told of their ends.
 
-use ringmail_shards::api::{Answer, Event, ReadData, ReadError, Token};
+use ringmail_shards::api::{Answer, Event, Isolation, ReadData, ReadError, Token};
 use ringmail_shards::config::{LogConfig, ShardConfig};
 use ringmail_shards::io::{ExistingFile, IoId, IoOp, IoResult};
 use ringmail_shards::shard::Shard as Engine;
@@ -130,7 +130,7 @@ impl Recovery {
             return Ok(());
         }
         *reading = true;
-        match self.engine.read(CATALOG_LOG, *offset, CATALOG_READ, Token(0)) {
+        match self.engine.read(CATALOG_LOG, *offset, CATALOG_READ, Isolation::Uncommitted, Token(0)) {
             Answer::Now(result) => self.take_records(result),
             Answer::Later => Ok(()),
         }

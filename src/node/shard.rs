@@ -141,7 +141,9 @@ impl<O: Outside> Shard<O> {
         match message {
             Message::Ask { request, question } => self.logs.question(from, request, question),
             Message::Answer { request, outcome } => self.logs.answered(request, outcome),
-            Message::Watch { log, high_watermark } => self.logs.watched_by(from, log, high_watermark),
+            Message::Watch { log, high_watermark, last_stable } => {
+                self.logs.watched_by(from, log, high_watermark, last_stable);
+            }
             Message::Advanced { log } => self.logs.advanced(log),
             Message::Change { request, command } => {
                 self.logs.change_catalog(command, Caller::Peer { shard: from, request });

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ringmail_shards::config::{LogConfig, ShardConfig};
 use ringmail_shards::io::{BLOCK_BYTES, FileId, IoDone, IoError, IoOp};
-use ringmail_shards::shard::{Acks, Shard, Token};
+use ringmail_shards::shard::{Acks, Payload, Shard, Token};
 use ringmail_wire::batch::{BatchBuilder, Compression};
 use tempfile::TempDir;
 
@@ -72,7 +72,7 @@ impl Engine {
             builder.push(6, None, Some(b"another"), &[]).unwrap();
             let mut batch = Vec::new();
             builder.finish_into(&mut batch);
-            self.shard.append(log, &batch, Acks::Synced, Token(0)).unwrap();
+            self.shard.append(log, Payload::Ringmail(&batch), Acks::Synced, Token(0)).unwrap();
         }
         self.settle();
     }

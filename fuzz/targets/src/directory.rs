@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use arbitrary::Unstructured;
 use ringmail_shards::config::LogConfig;
 use ringmail_shards::io::{BLOCK_BYTES, FileId};
-use ringmail_shards::shard::{Acks, Shard, Token};
+use ringmail_shards::shard::{Acks, Payload, Shard, Token};
 use ringmail_wire::batch::{BatchBuilder, Compression};
 
 use crate::disk::Disk;
@@ -62,7 +62,7 @@ fn written() -> Files {
             break;
         }
         for log in (1..=3).filter(|log| *log != 2 || round < 10) {
-            shard.append(log, &batch, Acks::Synced, Token(0)).expect("the shard is open");
+            shard.append(log, Payload::Ringmail(&batch), Acks::Synced, Token(0)).expect("the shard is open");
         }
         if round == 10 {
             shard.drop_log(2);

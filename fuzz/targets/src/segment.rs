@@ -7,7 +7,7 @@ use ringmail_shards::format::entry::{ENTRY_HEADER_BYTES, chain_crc};
 use ringmail_shards::format::footer::TRAILER_BYTES;
 use ringmail_shards::format::frame::FRAME_HEADER_BYTES;
 use ringmail_shards::io::{BLOCK_BYTES, FileId};
-use ringmail_shards::shard::{Acks, Answer, Event, Shard, Token};
+use ringmail_shards::shard::{Acks, Answer, Event, Isolation, Payload, Shard, TimeQuery, Token};
 use ringmail_wire::batch::{BatchBuilder, Compression};
 use ringmail_wire::crc::crc32c;
 
@@ -42,7 +42,7 @@ pub fn written_segment(frames: i64) -> Vec<u8> {
         builder.push(1000 + k, None, Some(b"value"), &[]).expect("it fits");
         let mut batch = Vec::new();
         builder.finish_into(&mut batch);
-        shard.append(7, &batch, Acks::Synced, Token(0)).expect("the shard is open");
+        shard.append(7, Payload::Ringmail(&batch), Acks::Synced, Token(0)).expect("the shard is open");
         disk.run(&mut shard);
     }
     let segment = disk
@@ -122,12 +122,13 @@ pub(crate) fn recover(files: BTreeMap<FileId, Vec<u8>>) {
         let state = shard.log_state(log).expect("it was listed");
         assert!(state.log_start <= state.high_watermark || state.high_watermark == state.end);
         for offset in (state.log_start..=state.high_watermark).take(20) {
-            if let Answer::Now(Ok(data)) = shard.read(log, offset, 8 << 10, Token(1)) {
+            if let Answer::Now(Ok(data)) = shard.read(log, offset, 8 << 10, Isolation::Uncommitted, Token(1))
+            {
                 assert!(data.bytes == 0 || data.next_offset > offset, "a read goes on");
             }
             disk.run(&mut shard);
         }
-        let _ = shard.offset_for_time(log, 0, Token(2));
+        let _ = shard.offset_for_time(log, TimeQuery::AtOrAfter(0), Isolation::Uncommitted, Token(2));
         disk.run(&mut shard);
     }
     shard.tick(5000);

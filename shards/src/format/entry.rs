@@ -6,15 +6,15 @@
 //!      4     4  payload_bytes
 //!      8     8  log
 //!     16     8  base_offset
-//!     24     4  record_count
+//!     24     4  record_count    the offsets that it takes
 //!     28     1  kind            1 records, 2 log start, 3 dropped, 4 lost
 //!     29     1  codec           0 none, 1 ringmail, 2 kafka
-//!     30     2  flags           bit 0: relocated by the cleaner
+//!     30     2  flags           bit 0: relocated by the cleaner; 1: of a transaction; 2: control; 3: the marker of a commit
 //!     32     8  max_timestamp
 //!     40     8  producer_id     -1 for none
 //!     48     2  producer_epoch
 //!     50     2  reserved
-//!     52     4  sequence
+//!     52     4  sequence        of the first record; in a control batch the epoch of the coordinator
 //!     56     4  payload_crc     CRC-32C of the payload but its first `unsummed` bytes
 //!     60     4  reserved
 //! ```
@@ -25,6 +25,7 @@
 
 use super::{MAX_NUMBER, align_up, field, put};
 use crate::canary::{self, Canary};
+use ringmail_kafka::batch as kafka;
 use ringmail_wire::crc::crc32c;
 
 /// Bytes of an entry's header.
@@ -71,24 +72,44 @@ impl PayloadCodec {
         match self {
             Self::None => 0,
             Self::Ringmail => ringmail_wire::batch::CRC_START,
-            // Base offset, length, leader epoch, magic and CRC (Kafka protocol guide, "Record Batch").
-            Self::Kafka => 21,
+            // Base offset, length, leader epoch, magic and CRC.
+            Self::Kafka => kafka::CRC_START,
         }
     }
 
-    /// Writes the base offset into the first bytes of a payload.
+    /// Writes the base offset into the first bytes of a payload, and into Kafka's the leader epoch, which is always 0: of what
+    /// readers have seen nothing is ever taken back, so there is nothing to tell apart.
     pub(crate) fn set_base_offset(self, payload_start: &mut [u8], base_offset: u64) {
         match self {
             Self::None => {}
             Self::Ringmail => ringmail_wire::batch::set_base_offset(payload_start, base_offset),
-            // Kafka's numbers are big-endian.
-            Self::Kafka => payload_start[..8].copy_from_slice(&base_offset.to_be_bytes()),
+            Self::Kafka => {
+                kafka::set_base_offset(payload_start, base_offset as i64);
+                kafka::set_leader_epoch(payload_start, 0);
+            }
         }
     }
 }
 
 /// The flag of an entry that the cleaner has copied here.
 pub const FLAG_RELOCATED: u16 = 1;
+/// The flag of a batch that belongs to a transaction, and of the marker that ends one.
+pub const FLAG_TRANSACTIONAL: u16 = 1 << 1;
+/// The flag of a batch that is a broker's note and not for consumers.
+pub const FLAG_CONTROL: u16 = 1 << 2;
+/// The flag of a marker that commits; without it a marker aborts.
+pub const FLAG_COMMIT: u16 = 1 << 3;
+
+/// By whom a batch was sent, if by an idempotent or transactional producer; or whose transaction a marker ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryProducer {
+    /// The producer.
+    pub id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+    /// The sequence number of the first record; in a control batch the epoch of the coordinator.
+    pub sequence: i32,
+}
 
 /// An entry's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,16 +118,18 @@ pub struct EntryHeader {
     pub log: u64,
     /// The offset of its first record.
     pub base_offset: u64,
-    /// Its records.
+    /// The offsets that it takes: as many as it has records, or had before it was compacted.
     pub record_count: u32,
     /// What it is.
     pub kind: EntryKind,
     /// What its payload is.
     pub codec: PayloadCodec,
-    /// See [`FLAG_RELOCATED`].
+    /// See [`FLAG_RELOCATED`] and those after it.
     pub flags: u16,
     /// The greatest timestamp of its records, milliseconds since the Unix epoch.
     pub max_timestamp: i64,
+    /// Who has sent it, if that matters.
+    pub producer: Option<EntryProducer>,
     /// Bytes of its payload.
     pub payload_bytes: u32,
     /// CRC-32C of the payload but its first [`PayloadCodec::unsummed`] bytes.
@@ -156,7 +179,10 @@ impl EntryHeader {
         b[29] = self.codec as u8;
         put!(b, 30, self.flags);
         put!(b, 32, self.max_timestamp);
-        put!(b, 40, -1_i64);
+        let producer = self.producer.unwrap_or(EntryProducer { id: -1, epoch: 0, sequence: 0 });
+        put!(b, 40, producer.id);
+        put!(b, 48, producer.epoch);
+        put!(b, 52, producer.sequence);
         put!(b, 56, self.payload_crc);
         let crc = header_crc(&b, &payload_start[..self.codec.unsummed()]);
         put!(b, 0, crc);
@@ -192,6 +218,8 @@ impl EntryHeader {
         if base_offset >= MAX_NUMBER {
             return Err(EntryError::Offset(base_offset));
         }
+        let producer =
+            EntryProducer { id: field!(b, 40, i64), epoch: field!(b, 48, i16), sequence: field!(b, 52, i32) };
         Ok(Self {
             log: field!(b, 8, u64),
             base_offset,
@@ -200,6 +228,7 @@ impl EntryHeader {
             codec: codec?,
             flags: field!(b, 30, u16),
             max_timestamp: field!(b, 32, i64),
+            producer: (producer.id >= 0).then_some(producer),
             payload_bytes: field!(b, 4, u32),
             payload_crc: field!(b, 56, u32),
         })

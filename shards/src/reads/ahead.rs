@@ -1,7 +1,7 @@
 //! Reading ahead: a reader that goes on where it stopped finds the next pieces under way already.
 
 use super::{ReadId, Started, Want};
-use crate::api::{Answer, LogId, ReadData, Token};
+use crate::api::{Answer, Isolation, LogId, ReadData, Token};
 use crate::format::footer::RUN_BYTES;
 use crate::shard::Shard;
 
@@ -24,47 +24,47 @@ impl Shard {
     /// Answers a read of up to `max_bytes` from what was read ahead, if it was, and is no more than that.
     pub(super) fn claim_ahead(
         &mut self,
-        log: LogId,
-        offset: u64,
+        (log, offset, isolation): (LogId, u64, Isolation),
         max_bytes: usize,
         token: Token,
     ) -> Option<Answer<ReadData>> {
-        self.reads.ahead.get(&(log, offset)).filter(|ahead| ahead.max_bytes <= max_bytes)?;
-        let ahead = self.reads.ahead.remove(&(log, offset))?;
+        let key = (log, offset, isolation);
+        self.reads.ahead.get(&key).filter(|ahead| ahead.max_bytes <= max_bytes)?;
+        let ahead = self.reads.ahead.remove(&key)?;
         self.reads.ahead_bytes -= ahead.bytes.min(self.reads.ahead_bytes);
         if let Some(mut data) = ahead.result {
             if let Some(log) = self.logs.get(&log) {
                 data.state = log.state_without_bytes();
             }
-            self.read_ahead(log, ahead.next, ahead.max_bytes);
+            self.read_ahead(log, ahead.next, ahead.max_bytes, isolation);
             return Some(Answer::Now(Ok(data)));
         }
         let read = self.reads.under_way.get_mut(&ahead.read?)?;
-        read.want = Want::Batches(token);
-        self.read_ahead(log, ahead.next, ahead.max_bytes);
+        read.want = Want::Batches(token, isolation);
+        self.read_ahead(log, ahead.next, ahead.max_bytes, isolation);
         Some(Answer::Later)
     }
 
     /// Begins reads from `offset` on that a sequential reader will ask for.
-    pub(super) fn read_ahead(&mut self, log: LogId, mut offset: u64, max_bytes: usize) {
+    pub(super) fn read_ahead(&mut self, log: LogId, mut offset: u64, max_bytes: usize, isolation: Isolation) {
         if max_bytes < 2 * RUN_BYTES as usize {
             return;
         }
         for _ in 0..self.config.read_ahead {
             let Some(state) = self.logs.get(&log) else { return };
-            let until = state.high_watermark;
+            let until = state.end_for(isolation);
             if offset >= until || self.reads.ahead_bytes >= AHEAD_BYTES {
                 return;
             }
-            if let Some(known) = self.reads.ahead.get(&(log, offset)) {
+            if let Some(known) = self.reads.ahead.get(&(log, offset, isolation)) {
                 if known.next == offset {
                     return;
                 }
                 offset = known.next;
                 continue;
             }
-            let Started::UnderWay(id, next) = self.start_read(log, offset, until, max_bytes, Want::Ahead)
-            else {
+            let want = Want::Ahead(isolation);
+            let Started::UnderWay(id, next) = self.start_read(log, offset, until, max_bytes, want) else {
                 return;
             };
             let done = !self.reads.under_way.contains_key(&id);
@@ -74,7 +74,7 @@ impl Shard {
             }
             let ahead =
                 Ahead { read: Some(id), result: None, next, bytes: 0, max_bytes, since_ms: self.now_ms };
-            self.reads.ahead.insert((log, offset), ahead);
+            self.reads.ahead.insert((log, offset, isolation), ahead);
             if next == offset {
                 return;
             }

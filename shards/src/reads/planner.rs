@@ -34,7 +34,7 @@ impl Planner<'_> {
                 return;
             }
             let wanted = match read.want {
-                Want::Time(timestamp, _) => run.max_timestamp >= timestamp,
+                Want::Time(search) => run.max_timestamp >= search.timestamp,
                 _ => true,
             };
             if !wanted {

@@ -3,8 +3,14 @@
 use super::{Disk, MemDisk, Rng};
 use bytes::Bytes;
 use ringmail_shards::config::{LogConfig, ShardConfig};
-use ringmail_shards::shard::{Acks, Answer, AppendError, Event, LogId, ReadData, ReadError, Shard, Token};
+use ringmail_shards::shard::{
+    Acks, Answer, AppendError, Event, Isolation, LogId, OffsetAtTime, Payload, ReadData, ReadError, Shard,
+    TimeQuery, Token,
+};
 use ringmail_wire::batch::{BatchBuilder, Batches, Compression};
+
+/// A token that nobody waits for.
+pub const ANY: Token = Token(u64::MAX);
 
 /// What a log holds: offset and value of each record, and the offsets that cannot be read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -129,7 +135,9 @@ impl<D: Disk> Driver<D> {
     pub fn append(&mut self, log: LogId, values: &[&[u8]]) -> Result<(Token, u64), AppendError> {
         let token = self.token();
         let batch = batch(self.now as i64, values);
-        self.shard.append(log, &batch, Acks::Synced, token).map(|base| (token, base))
+        self.shard
+            .append(log, Payload::Ringmail(&batch), Acks::Synced, token)
+            .map(|appended| (token, appended.base_offset))
     }
 
     /// Whether an append was acknowledged.
@@ -153,7 +161,7 @@ impl<D: Disk> Driver<D> {
 
     pub fn read(&mut self, log: LogId, offset: u64, max_bytes: usize) -> Result<ReadData, ReadError> {
         let token = self.token();
-        match self.shard.read(log, offset, max_bytes, token) {
+        match self.shard.read(log, offset, max_bytes, Isolation::Uncommitted, token) {
             Answer::Now(result) => result,
             Answer::Later => {
                 self.settle();
@@ -168,8 +176,12 @@ impl<D: Disk> Driver<D> {
     }
 
     pub fn offset_for_time(&mut self, log: LogId, timestamp: i64) -> Result<u64, ReadError> {
+        self.find(log, TimeQuery::AtOrAfter(timestamp)).map(|found| found.offset)
+    }
+
+    pub fn find(&mut self, log: LogId, time: TimeQuery) -> Result<OffsetAtTime, ReadError> {
         let token = self.token();
-        match self.shard.offset_for_time(log, timestamp, token) {
+        match self.shard.offset_for_time(log, time, Isolation::Uncommitted, token) {
             Answer::Now(result) => result,
             Answer::Later => {
                 self.settle();

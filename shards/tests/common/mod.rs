@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub mod driver;
+pub mod kafka;
 
 use bytes::Bytes;
 use ringmail_shards::io::{ExistingFile, FileId, IoDone, IoError, IoId, IoOp, IoResult};

@@ -10,7 +10,7 @@ use crate::small::number;
 use bytes::Bytes;
 use ringmail_shards::config::{LogConfig, ShardConfig};
 use ringmail_shards::io::{ExistingFile, FileId, IoId, IoOp, IoResult};
-use ringmail_shards::shard::{Acks, Event, LogId, Token};
+use ringmail_shards::shard::{Acks, Event, LogId, Payload, Token};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -108,7 +108,8 @@ impl Runner {
         let slices: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
         let batch = crate::common::driver::batch(self.driver.now as i64, &slices);
         let acks = if self.rng.chance(4) { Acks::Written } else { Acks::Synced };
-        let base = self.driver.shard.append(log, &batch, acks, token).expect("open");
+        let base =
+            self.driver.shard.append(log, Payload::Ringmail(&batch), acks, token).expect("open").base_offset;
         if acks == Acks::Synced {
             self.appends.insert(token, (log, base + count));
         }

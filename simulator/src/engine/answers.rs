@@ -43,7 +43,7 @@ impl World<'_> {
     pub fn take_event(&mut self, shard: usize, event: Event) {
         match event {
             Event::Ready => self.recovered(shard),
-            Event::Appended { token, base_offset } => self.appended(shard, token, base_offset),
+            Event::Appended { token, appended } => self.appended(shard, token, appended.base_offset),
             Event::AppendFailed { token, error } => self.append_failed(shard, token, &error),
             Event::Read { token, result } => {
                 self.say(shard, "read ended", &[("token", token.0), ("failed", u64::from(result.is_err()))]);
@@ -59,6 +59,7 @@ impl World<'_> {
                 self.reader_left(log);
             }
             Event::OffsetFound { token, result } => {
+                let result = result.map(|found| found.offset);
                 self.say(
                     shard,
                     "search ended",

@@ -134,6 +134,7 @@ pub(super) fn log_config(rng: &mut Rng) -> LogConfig {
         retention_bytes: rng.one_in(4).then(|| rng.pick(&[1, 10_000, 60_000, 200_000])),
         max_batch_bytes: rng.one_in(8).then(|| rng.pick(&[1_000, 20_000])),
         essential: rng.one_in(8),
+        ..LogConfig::KEEP
     }
 }
 

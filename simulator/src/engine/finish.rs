@@ -3,7 +3,7 @@
 use super::member::{End, Stage, Waiting};
 use super::world::World;
 use crate::check::{Check, ensure, violated};
-use ringmail_shards::api::{Answer, AppendError, LogId, ReadData, ReadError};
+use ringmail_shards::api::{Answer, AppendError, Isolation, LogId, ReadData, ReadError};
 use std::collections::BTreeMap;
 
 /// Microseconds within which everything settles that faults have left behind.
@@ -123,7 +123,7 @@ impl World<'_> {
         max_bytes: usize,
     ) -> Result<ReadData, ReadError> {
         let token = self.token();
-        match self.members[shard].engine().read(log, offset, max_bytes, token) {
+        match self.members[shard].engine().read(log, offset, max_bytes, Isolation::Uncommitted, token) {
             Answer::Now(result) => return result,
             Answer::Later => {}
         }

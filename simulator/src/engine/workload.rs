@@ -5,7 +5,7 @@ use super::member::{Caller, Waiting};
 use super::model::ModelLog;
 use super::world::{Event, World};
 use crate::check::{Check, ensure, violated};
-use ringmail_shards::api::{Acks, Answer, AppendError, LogId, ReadError};
+use ringmail_shards::api::{Acks, Answer, AppendError, Isolation, LogId, Payload, ReadError, TimeQuery};
 use ringmail_shards::format::entry::ENTRY_HEADER_BYTES;
 use ringmail_shards::format::frame::FRAME_HEADER_BYTES;
 use ringmail_shards::io::BLOCK_BYTES;
@@ -220,9 +220,9 @@ impl World<'_> {
     ) {
         let token = self.token();
         let bytes = batch.len();
-        let result = self.members[shard].engine().append(log, &batch, acks, token);
+        let result = self.members[shard].engine().append(log, Payload::Ringmail(&batch), acks, token);
         let base = match result {
-            Ok(base) => base,
+            Ok(appended) => appended.base_offset,
             Err(error) => {
                 self.say(shard, "refused", &[("log", log), ("bytes", bytes as u64)]);
                 self.check_refusal(shard, log, Some(raw), spoiled, &error);
@@ -262,6 +262,7 @@ impl World<'_> {
                 member.config.spare_segments > 1 && spares == 1
             }
             AppendError::Batch(_) => spoiled,
+            AppendError::KafkaBatch(_) | AppendError::Timestamp { .. } | AppendError::Keyless(_) => false,
             AppendError::TooLarge { .. } => bytes.is_some_and(|bytes| {
                 let frame = (bytes + FRAME_BYTES).next_multiple_of(BLOCK_BYTES);
                 let fits = frame <= member.config.segment_bytes as usize / 2;
@@ -293,7 +294,7 @@ impl World<'_> {
         let token = self.token();
         let waiting = Waiting::Read { log, offset, max_bytes };
         self.say(shard, "read", &[("log", log), ("offset", offset), ("max", max_bytes as u64)]);
-        match self.members[shard].engine().read(log, offset, max_bytes, token) {
+        match self.members[shard].engine().read(log, offset, max_bytes, Isolation::Uncommitted, token) {
             Answer::Later => {
                 self.logs.get_mut(&log).expect("arrive() looked for it").readers += 1;
                 self.members[shard].waiting.insert(token, (caller, waiting));
@@ -361,12 +362,18 @@ impl World<'_> {
         let token = self.token();
         self.say(shard, "search", &[("log", log), ("timestamp", timestamp as u64)]);
         let waiting = Waiting::Time { log, timestamp, start, high_watermark };
-        match self.members[shard].engine().offset_for_time(log, timestamp, token) {
+        match self.members[shard].engine().offset_for_time(
+            log,
+            TimeQuery::AtOrAfter(timestamp),
+            Isolation::Uncommitted,
+            token,
+        ) {
             Answer::Later => {
                 self.logs.get_mut(&log).expect("arrive() looked for it").readers += 1;
                 self.members[shard].waiting.insert(token, (caller, waiting));
             }
             Answer::Now(result) => {
+                let result = result.map(|found| found.offset);
                 self.check_time(shard, log, timestamp, start..high_watermark, &result);
                 self.answer_in(shard, caller, 0);
             }

@@ -132,7 +132,7 @@ impl TopicConfig {
             retention_ms: self.values.retention_ms,
             retention_bytes: self.values.retention_bytes,
             max_batch_bytes: Some(self.values.max_message_bytes),
-            essential: false,
+            ..LogConfig::KEEP
         }
     }
 }

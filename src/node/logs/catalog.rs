@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use ringmail_shards::api::AppendError;
+use ringmail_shards::api::{AppendError, Payload};
 use ringmail_wire::protocol::{Acks, LogId};
 
 use super::{Caller, Logs, Message, Outcome, ShardId};
@@ -138,7 +138,7 @@ impl Logs {
     /// # Errors
     /// If the append was not begun.
     pub fn append_to_catalog(&mut self, batch: &[u8]) -> Result<(), AppendError> {
-        self.append_here(CATALOG_LOG, batch, Acks::Synced, Caller::Keeper)
+        self.append_here(CATALOG_LOG, Payload::Ringmail(batch), Acks::Synced, Caller::Keeper).map(drop)
     }
 
     /// Moves the start of the catalog's own log. The keeper is told.

@@ -14,7 +14,10 @@ mod watch;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use ringmail_shards::api::{Answer, AppendError, Event, LogState, ReadData, ReadError, Token};
+use ringmail_shards::api::{
+    Answer, AppendError, Appended, Event, Isolation, LogState, OffsetAtTime, Payload, ReadData, ReadError,
+    TimeQuery, Token,
+};
 use ringmail_shards::shard::Shard as Engine;
 use ringmail_shards::stats::ShardStats;
 use ringmail_wire::protocol::{Acks, LogId};
@@ -199,17 +202,23 @@ impl Logs {
     /// # Errors
     /// If the append was not begun; the caller is not told again.
     #[inline]
-    pub fn append(&mut self, log: LogId, batch: &[u8], acks: Acks, caller: Caller) -> Result<(), Refusal> {
+    pub fn append(
+        &mut self,
+        log: LogId,
+        payload: Payload<&[u8]>,
+        acks: Acks,
+        caller: Caller,
+    ) -> Result<(), Refusal> {
         let owner = self.owner(log).ok_or(Refusal::Error(AppendError::UnknownLog(log)))?;
         if self.room(owner) == 0 {
             return Err(Refusal::Busy(owner));
         }
         if owner == self.shard {
-            return self.append_here(log, batch, acks, caller).map_err(Refusal::Error);
+            return self.append_here(log, payload, acks, caller).map(drop).map_err(Refusal::Error);
         }
-        let batch = Bytes::copy_from_slice(batch);
-        let bytes = batch.len();
-        self.ask(owner, Question::Append { log, batch, acks }, bytes, caller);
+        let payload = payload.map(Bytes::copy_from_slice);
+        let bytes = payload.batch().len();
+        self.ask(owner, Question::Append { log, payload, acks }, bytes, caller);
         Ok(())
     }
 
@@ -217,19 +226,19 @@ impl Logs {
     fn append_here(
         &mut self,
         log: LogId,
-        batch: &[u8],
+        payload: Payload<&[u8]>,
         acks: Acks,
         caller: Caller,
-    ) -> Result<(), AppendError> {
+    ) -> Result<Appended, AppendError> {
         if acks == Acks::None {
-            return self.engine.append(log, batch, acks, Token(u64::MAX)).map(drop);
+            return self.engine.append(log, payload, acks, Token(u64::MAX));
         }
         let key = self.waiting.insert(caller);
-        let begun = self.engine.append(log, batch, acks, Token(key.to_u64()));
+        let begun = self.engine.append(log, payload, acks, Token(key.to_u64()));
         if begun.is_err() {
             self.waiting.remove(key);
         }
-        begun.map(drop)
+        begun
     }
 
     /// Begins to move the start of a log.
@@ -257,7 +266,8 @@ impl Logs {
         begun.map(drop)
     }
 
-    /// Reads batches from the one that holds `offset`: up to `max_bytes` of them, at least one, none at the high watermark.
+    /// Reads batches from the one that holds `offset`: up to `max_bytes` of them, at least one, none at the end of what the
+    /// reader may see. They are as they were appended, of Ringmail or of Kafka: what follows the first 16 bytes tells.
     ///
     /// With `waiting` the caller goes on to [`watch`](Self::watch) if there is nothing; then what the owner is going to say of
     /// its own accord is not asked for.
@@ -266,34 +276,42 @@ impl Logs {
         log: LogId,
         offset: u64,
         max_bytes: usize,
+        isolation: Isolation,
         waiting: bool,
         caller: Caller,
     ) -> Answer<ReadData> {
         match self.owner(log) {
             None => Answer::Now(Err(ReadError::UnknownLog(log))),
             Some(owner) if owner == self.shard => {
-                self.wait_for(caller, |engine, token| engine.read(log, offset, max_bytes, token))
+                self.wait_for(caller, |engine, token| engine.read(log, offset, max_bytes, isolation, token))
             }
             Some(owner) => {
-                if waiting && let Some(state) = self.watches.known_to_end_at(log, offset) {
-                    let data = ReadData { pieces: Vec::new(), bytes: 0, next_offset: offset, state };
+                if waiting && let Some(state) = self.watches.known_to_end_at(log, offset, isolation) {
+                    let (pieces, aborted) = (Vec::new(), Vec::new());
+                    let data = ReadData { pieces, bytes: 0, next_offset: offset, aborted, state };
                     return Answer::Now(Ok(data));
                 }
-                self.ask(owner, Question::Read { log, offset, max_bytes }, 0, caller);
+                self.ask(owner, Question::Read { log, offset, max_bytes, isolation }, 0, caller);
                 Answer::Later
             }
         }
     }
 
-    /// Searches the first offset of a record with this timestamp (milliseconds since the Unix epoch) or a later one.
-    pub fn offset_for_time(&mut self, log: LogId, timestamp: i64, caller: Caller) -> Answer<u64> {
+    /// Searches a log by time, as far as the reader may see it.
+    pub fn offset_for_time(
+        &mut self,
+        log: LogId,
+        time: TimeQuery,
+        isolation: Isolation,
+        caller: Caller,
+    ) -> Answer<OffsetAtTime> {
         match self.owner(log) {
             None => Answer::Now(Err(ReadError::UnknownLog(log))),
             Some(owner) if owner == self.shard => {
-                self.wait_for(caller, |engine, token| engine.offset_for_time(log, timestamp, token))
+                self.wait_for(caller, |engine, token| engine.offset_for_time(log, time, isolation, token))
             }
             Some(owner) => {
-                self.ask(owner, Question::OffsetForTime { log, timestamp }, 0, caller);
+                self.ask(owner, Question::OffsetForTime { log, time, isolation }, 0, caller);
                 Answer::Later
             }
         }
@@ -366,7 +384,7 @@ impl Logs {
     fn next_of_engine(&mut self) -> Option<(Caller, Outcome)> {
         loop {
             let (token, outcome) = match self.engine.next_event()? {
-                Event::Appended { token, base_offset } => (token, Outcome::Appended(Ok(base_offset))),
+                Event::Appended { token, appended } => (token, Outcome::Appended(Ok(appended))),
                 Event::AppendFailed { token, error } => (token, Outcome::Appended(Err(error))),
                 Event::Read { token, result } => (token, Outcome::Read(result)),
                 Event::OffsetFound { token, result } => (token, Outcome::Offset(result)),

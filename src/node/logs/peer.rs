@@ -1,10 +1,10 @@
 //! What other shards ask of this one, and what they answer.
 
 use bytes::Bytes;
-use ringmail_shards::api::{Answer, LogState, ReadError};
+use ringmail_shards::api::{Answer, LogState, Payload, ReadError};
 use ringmail_wire::protocol::{Acks, LogId};
 
-use super::{Caller, Logs, Message, Outcome, Question, ShardId, Watcher};
+use super::{Caller, Engine, Logs, Message, Outcome, Question, ShardId, Watcher};
 use crate::node::slab::Key;
 
 /// A change to a log that another shard asked for while there was no room.
@@ -16,7 +16,7 @@ pub(super) struct Held {
 
 #[derive(Debug)]
 enum LogChange {
-    Append { log: LogId, batch: Bytes, acks: Acks },
+    Append { log: LogId, payload: Payload<Bytes>, acks: Acks },
     DeleteRecords { log: LogId, before: u64 },
 }
 
@@ -25,19 +25,20 @@ impl Logs {
     pub fn question(&mut self, shard: ShardId, request: u64, question: Question) {
         let caller = Caller::Peer { shard, request };
         let outcome = match question {
-            Question::Append { log, batch, acks } => {
-                return self.change_when_room(caller, LogChange::Append { log, batch, acks });
+            Question::Append { log, payload, acks } => {
+                return self.change_when_room(caller, LogChange::Append { log, payload, acks });
             }
             Question::DeleteRecords { log, before } => {
                 return self.change_when_room(caller, LogChange::DeleteRecords { log, before });
             }
-            Question::Read { log, offset, max_bytes } => {
-                now(self.wait_for(caller, |engine, token| engine.read(log, offset, max_bytes, token)))
-                    .map(Outcome::Read)
+            Question::Read { log, offset, max_bytes, isolation } => {
+                let begin =
+                    |engine: &mut Engine, token| engine.read(log, offset, max_bytes, isolation, token);
+                now(self.wait_for(caller, begin)).map(Outcome::Read)
             }
-            Question::OffsetForTime { log, timestamp } => {
-                now(self.wait_for(caller, |engine, token| engine.offset_for_time(log, timestamp, token)))
-                    .map(Outcome::Offset)
+            Question::OffsetForTime { log, time, isolation } => {
+                let begin = |engine: &mut Engine, token| engine.offset_for_time(log, time, isolation, token);
+                now(self.wait_for(caller, begin)).map(Outcome::Offset)
             }
             Question::State { log } => Some(Outcome::State(self.state_here(log))),
         };
@@ -65,12 +66,12 @@ impl Logs {
 
     fn change(&mut self, caller: Caller, change: LogChange) {
         let begun = match change {
-            LogChange::Append { log, batch, acks } => {
-                let begun = self.append_here(log, &batch, acks, caller);
-                if begun.is_ok() && acks == Acks::None {
-                    self.ended.push_back((caller, Outcome::Appended(Ok(0))));
+            LogChange::Append { log, payload, acks } => {
+                let begun = self.append_here(log, borrow(&payload), acks, caller);
+                if let (Ok(appended), Acks::None) = (&begun, acks) {
+                    self.ended.push_back((caller, Outcome::Appended(Ok(*appended))));
                 }
-                begun
+                begun.map(drop)
             }
             LogChange::DeleteRecords { log, before } => self.delete_records_here(log, before, caller),
         };
@@ -95,8 +96,8 @@ impl Logs {
     }
 
     /// Another shard wants to hear when a log of this one advances.
-    pub fn watched_by(&mut self, shard: ShardId, log: LogId, high_watermark: u64) {
-        let known = LogState { log_start: 0, high_watermark, end: high_watermark, bytes: 0 };
+    pub fn watched_by(&mut self, shard: ShardId, log: LogId, high_watermark: u64, last_stable: u64) {
+        let known = LogState { log_start: 0, high_watermark, last_stable, end: high_watermark, bytes: 0 };
         self.watch(log, known, Watcher::Peer(shard));
     }
 
@@ -113,6 +114,13 @@ impl Logs {
     /// Whether something is to be sent to `shard`.
     pub fn has_mail(&self, shard: ShardId) -> bool {
         self.links[usize::from(shard)].has_mail()
+    }
+}
+
+fn borrow(payload: &Payload<Bytes>) -> Payload<&[u8]> {
+    match payload {
+        Payload::Ringmail(batch) => Payload::Ringmail(batch),
+        Payload::Kafka(batch, origin) => Payload::Kafka(batch, *origin),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Waiting for records to come: who wants to hear when a log advances.
 
 use ahash::AHashMap;
-use ringmail_shards::api::LogState;
+use ringmail_shards::api::{Isolation, LogState};
 use ringmail_wire::protocol::LogId;
 
 use super::{Caller, Logs, Message, Outcome, ShardId};
@@ -35,9 +35,9 @@ impl Watches {
         self.0.values().map(|watch| watch.watchers.iter().filter(is_native).count()).sum()
     }
 
-    /// The state of a watched log whose last known end is `offset`.
-    pub(super) fn known_to_end_at(&self, log: LogId, offset: u64) -> Option<LogState> {
-        self.0.get(&log).map(|watch| watch.state).filter(|state| state.high_watermark == offset)
+    /// The state of a watched log of which what a reader may see is known to end at `offset`.
+    pub(super) fn known_to_end_at(&self, log: LogId, offset: u64, isolation: Isolation) -> Option<LogState> {
+        self.0.get(&log).map(|watch| watch.state).filter(|state| state.end_for(isolation) == offset)
     }
 
     /// Adds a watcher; gives whether the watch is new, and has to be opened.
@@ -55,24 +55,24 @@ impl Watches {
 }
 
 impl Logs {
-    /// Has `watcher` told once when the log is past the high watermark of `state`, which is what the watcher knows of it.
-    /// It may be told although nothing is new.
+    /// Has `watcher` told once when the log is past the high watermark or the last stable offset of `state`, which is what the
+    /// watcher knows of it. It may be told although nothing is new.
     pub fn watch(&mut self, log: LogId, state: LogState, watcher: Watcher) {
         let Some(owner) = self.owner(log) else { return self.tell(watcher, log) };
         if owner == self.shard {
             match self.engine.log_state(log) {
-                Some(now) if now.high_watermark <= state.high_watermark => {
+                Some(now) if !is_past(now, state) => {
                     if self.watches.add(log, state, watcher) {
                         self.engine.watch(log);
                     }
                 }
                 _ => self.tell(watcher, log),
             }
-        } else if self.watches.0.get(&log).is_some_and(|w| w.state.high_watermark > state.high_watermark) {
+        } else if self.watches.0.get(&log).is_some_and(|watch| is_past(watch.state, state)) {
             self.tell(watcher, log);
         } else if self.watches.add(log, state, watcher) {
-            let high_watermark = state.high_watermark;
-            self.links[usize::from(owner)].send(Message::Watch { log, high_watermark });
+            let LogState { high_watermark, last_stable, .. } = state;
+            self.links[usize::from(owner)].send(Message::Watch { log, high_watermark, last_stable });
         }
     }
 
@@ -98,4 +98,9 @@ impl Logs {
             Watcher::Peer(shard) => self.links[usize::from(shard)].send(Message::Advanced { log }),
         }
     }
+}
+
+/// Whether a reader may see more in `now` than in `known`.
+fn is_past(now: LogState, known: LogState) -> bool {
+    now.high_watermark > known.high_watermark || now.last_stable > known.last_stable
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ringmail_shards::api::{Answer, Event, LogId, ReadData, Token};
+use ringmail_shards::api::{Answer, Event, Isolation, LogId, ReadData, Token};
 use ringmail_shards::shard::Shard as Engine;
 use ringmail_wire::batch::Batches;
 
@@ -67,7 +67,9 @@ fn read(
     disk: &mut Disk<'_, impl Files>,
     offset: u64,
 ) -> Result<Option<ReadData>, RepairError> {
-    if let Answer::Now(result) = engine.read(CATALOG_LOG, offset, READ_BYTES, Token(0)) {
+    if let Answer::Now(result) =
+        engine.read(CATALOG_LOG, offset, READ_BYTES, Isolation::Uncommitted, Token(0))
+    {
         return Ok(result.ok());
     }
     let events = disk.drive(engine)?;

@@ -128,6 +128,7 @@ mod tests {
             codec: PayloadCodec::None,
             flags: 0,
             max_timestamp: 0,
+            producer: None,
             payload_bytes: 0,
             payload_crc: 0,
         };

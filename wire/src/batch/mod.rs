@@ -32,4 +32,4 @@ pub use builder::{BatchBuilder, PushError};
 pub use compression::Compression;
 pub use headers::{HeaderError, Headers, HeadersBuf};
 pub use layout::{BATCH_HEADER_BYTES, CRC_START, MAX_HEAP_BYTES, NULL_LENGTH, SLOT_BYTES};
-pub use view::{Batch, BatchError, Batches, OpenBatch, Record, set_base_offset};
+pub use view::{Batch, BatchError, Batches, OpenBatch, Record, set_base_offset, stamp_append_time};

@@ -1,5 +1,7 @@
 //! Reading a batch in place: the header, the one-pass check, the records.
 
+use std::mem::offset_of;
+
 use super::layout::{
     BATCH_HEADER_BYTES, BatchHeader, COMPRESSION_MASK, CRC_START, MAGIC, MAX_HEAP_BYTES, NULL_LENGTH,
     SLOT_BYTES, Slot, VERSION,
@@ -221,13 +223,19 @@ impl<'a> Batch<'a> {
         self.header.heap_raw_length.to_native() as usize
     }
 
-    /// The number, from 0, of the first record from number `from` on with this timestamp or a later one. Records of a
-    /// batch need not be in the order of their timestamps.
-    pub fn first_at_or_after(&self, timestamp: i64, from: u64) -> Option<u64> {
+    /// The number, from 0, of the first record from number `from` on with this timestamp or a later one, and its timestamp.
+    /// Records of a batch need not be in the order of their timestamps.
+    pub fn first_at_or_after(&self, timestamp: i64, from: u64) -> Option<(u64, i64)> {
         let base = self.header.base_timestamp.to_native();
-        let later = |s: &Slot| base.saturating_add(s.timestamp_delta.to_native().into()) >= timestamp;
-        let mut numbered = (0_u64..).zip(self.slots()).skip_while(|(k, _)| *k < from);
-        numbered.find(|(_, slot)| later(slot)).map(|(k, _)| k)
+        let stated = |slot: &Slot| base.saturating_add(slot.timestamp_delta.to_native().into());
+        let mut numbered = (0_u64..).zip(self.slots().iter().map(stated)).skip_while(|(k, _)| *k < from);
+        numbered.find(|(_, stated)| *stated >= timestamp)
+    }
+
+    /// The records without a key, counted from 0.
+    pub fn keyless(&self) -> impl Iterator<Item = u32> + use<'a> {
+        let numbered = (0_u32..).zip(self.slots());
+        numbered.filter(|(_, slot)| slot.key_length.to_native() == NULL_LENGTH).map(|(k, _)| k)
     }
 
     /// All bytes of the batch.
@@ -254,6 +262,23 @@ impl<'a> Batch<'a> {
 /// If `batch` is shorter than 8 bytes.
 pub fn set_base_offset(batch: &mut [u8], base_offset: u64) {
     batch[0..8].copy_from_slice(&base_offset.to_le_bytes());
+}
+
+/// Gives all records the time of the append (milliseconds since the Unix epoch), which takes a new CRC: one pass over the bytes.
+///
+/// # Panics
+/// If `batch` is not just one batch that was checked.
+pub fn stamp_append_time(batch: &mut [u8], now_ms: i64) {
+    let parsed = Batch::parse(batch).expect("the batch was checked");
+    assert_eq!(parsed.as_bytes().len(), batch.len(), "these are the batch's bytes");
+    let table = BATCH_HEADER_BYTES..parsed.table_end();
+    batch[offset_of!(BatchHeader, base_timestamp)..][..8].copy_from_slice(&now_ms.to_le_bytes());
+    batch[offset_of!(BatchHeader, max_timestamp)..][..8].copy_from_slice(&now_ms.to_le_bytes());
+    for slot in batch[table].chunks_exact_mut(SLOT_BYTES) {
+        slot[offset_of!(Slot, timestamp_delta)..][..4].fill(0);
+    }
+    let crc = crc32c(&batch[CRC_START..]);
+    batch[offset_of!(BatchHeader, crc)..][..4].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// A batch whose records can be read.
