@@ -9,5 +9,6 @@
 pub mod groups;
 pub mod machine;
 mod partition;
+pub mod transactions;
 
 pub use partition::partition_for;
