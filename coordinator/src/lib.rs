@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod consumer;
 pub mod groups;
 pub mod machine;
 mod partition;

@@ -1,0 +1,112 @@
+//! Members that are taken out because they are not heard of, or hold on to what they are to give up; and what is refused to
+//! members that are behind.
+
+use ringmail_kafka::error::ErrorCode;
+
+use super::{Change, ConsumerGroup, Member, MemberId, MemberState, RETRY_MS, State};
+use crate::machine::{Now, Record};
+
+/// The version of OffsetCommit from which on it can say a member's epoch.
+const COMMIT_WITH_EPOCH: i16 = 9;
+
+impl ConsumerGroup {
+    /// Time has passed: the records that take out those whose time is over.
+    pub fn tick(&mut self, now: Now) -> Vec<Record> {
+        let mut fenced = Vec::new();
+        for (id, mut timer) in self.timers.due(now.clock_ms) {
+            if timer.session <= now.clock_ms || self.holds_on(&id, timer.rebalance) {
+                // If the records are refused, it is tried again.
+                timer.session = now.clock_ms.saturating_add(RETRY_MS);
+                fenced.push(id.clone());
+            }
+            timer.rebalance = None;
+            self.timers.set(&id, timer);
+        }
+        match fenced.is_empty() {
+            true => Vec::new(),
+            false => self.encode(&self.without(&fenced)),
+        }
+    }
+
+    /// Whether a member still has what it should have given up at the epoch that the deadline is of.
+    fn holds_on(&self, id: &MemberId, deadline: Option<(i32, u64)>) -> bool {
+        let current = self.state.members.get(id).map(|member| &member.current);
+        current.zip(deadline).is_some_and(|(current, (epoch, _))| {
+            current.state == MemberState::UnrevokedPartitions && current.epoch == epoch
+        })
+    }
+
+    /// What takes members out. The others get a new target at the next heartbeat of any of them.
+    pub(super) fn without(&self, members: &[MemberId]) -> Vec<Change> {
+        let mut changes: Vec<Change> = members.iter().flat_map(State::removal).collect();
+        changes.push(Change::Group(Some((self.state.epoch + 1, self.state.digest))));
+        changes
+    }
+
+    /// Whether a member may commit offsets. Whoever is no member (epoch below 0) may do so if nobody is.
+    ///
+    /// # Errors
+    /// UNKNOWN_MEMBER_ID; STALE_MEMBER_EPOCH, of a member of the classic protocol ILLEGAL_GENERATION; UNSUPPORTED_VERSION
+    /// if the request is of a version that does not know of epochs.
+    pub fn check_commit(
+        &self,
+        member_id: &str,
+        instance_id: Option<&str>,
+        epoch: i32,
+        version: i16,
+        transactional: bool,
+    ) -> Result<(), ErrorCode> {
+        if epoch < 0 && self.state.members.is_empty() {
+            return Ok(());
+        }
+        // A transaction may leave out whose it is: its producer is fenced by other means.
+        if transactional && epoch < 0 && member_id.is_empty() && instance_id.is_none() {
+            return Ok(());
+        }
+        let member = self.state.members.get(member_id).ok_or(ErrorCode::UnknownMemberId)?;
+        if !transactional && member.about.classic.is_none() && version < COMMIT_WITH_EPOCH {
+            return Err(ErrorCode::UnsupportedVersion);
+        }
+        check_epoch(member, epoch)
+    }
+
+    /// Whether a member may fetch offsets; whoever does not say that it is one may.
+    ///
+    /// # Errors
+    /// UNKNOWN_MEMBER_ID; STALE_MEMBER_EPOCH, of a member of the classic protocol ILLEGAL_GENERATION.
+    pub fn check_fetch(&self, member_id: Option<&str>, epoch: i32) -> Result<(), ErrorCode> {
+        let Some(id) = member_id.filter(|id| !(id.is_empty() && epoch < 0)) else {
+            return if epoch < 0 { Ok(()) } else { Err(ErrorCode::UnknownMemberId) };
+        };
+        check_epoch(self.state.members.get(id).ok_or(ErrorCode::UnknownMemberId)?, epoch)
+    }
+
+    /// Whether the group may be deleted.
+    ///
+    /// # Errors
+    /// NON_EMPTY_GROUP.
+    pub fn check_delete(&self) -> Result<(), ErrorCode> {
+        match self.state.members.is_empty() {
+            true => Ok(()),
+            false => Err(ErrorCode::NonEmptyGroup),
+        }
+    }
+
+    /// Whether somebody in the group wants this topic: then its offsets are not to be deleted by hand.
+    pub fn wants(&self, topic: &str) -> bool {
+        self.state.members.values().any(|member| {
+            let of_pattern =
+                member.about.pattern.as_ref().and_then(|pattern| self.state.patterns.get(pattern));
+            member.about.names.iter().any(|name| name == topic)
+                || of_pattern.is_some_and(|pattern| pattern.topics.contains(topic))
+        })
+    }
+}
+
+fn check_epoch(member: &Member, epoch: i32) -> Result<(), ErrorCode> {
+    match (epoch == member.current.epoch, &member.about.classic) {
+        (true, _) => Ok(()),
+        (false, None) => Err(ErrorCode::StaleMemberEpoch),
+        (false, Some(_)) => Err(ErrorCode::IllegalGeneration),
+    }
+}

@@ -1,0 +1,10 @@
+//! Groups of the new protocol (KIP-848), as their members see them.
+
+mod assignment;
+mod fencing;
+mod harness;
+mod membership;
+mod patterns;
+mod random;
+mod reconciliation;
+mod records;
