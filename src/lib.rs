@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod doctor;
+pub mod gateway;
 pub mod logging;
 pub mod native;
 pub mod node;

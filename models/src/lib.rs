@@ -2,7 +2,7 @@
 //!
 //! The files are the broker's own: they name what they synchronise by as `crate::sync`, which here is loom's.
 
-#[path = "../../src/native/count.rs"]
+#[path = "../../src/gateway/count.rs"]
 pub mod count;
 #[path = "../../src/runtime/plan.rs"]
 pub mod plan;

@@ -4,8 +4,11 @@ use std::borrow::Cow;
 
 use ringmail_shards::api::{AppendError, ReadError};
 use ringmail_wire::batch::BatchError;
-use ringmail_wire::protocol::{DecodeError, ErrorCode, LogId};
+use ringmail_wire::protocol::{
+    Api, DecodeError, ErrorBody, ErrorCode, FrameHeader, LogId, Message, PROTOCOL_VERSION, Writer,
+};
 
+use crate::gateway::Output;
 use crate::node::catalog::CatalogError;
 
 /// Why a request failed: a code for the client, and words for its user.
@@ -27,6 +30,29 @@ impl Fault {
     pub fn shutting_down() -> Self {
         Self::new(ErrorCode::ShuttingDown, "the broker is shutting down: reconnect and try again")
     }
+}
+
+/// Writes an answer whose code is that of `fault`. The API is a number, as it may be an unknown one.
+pub(super) fn put_fault(output: &mut Output, api: u8, correlation: u32, fault: &Fault) {
+    let mut body = Vec::new();
+    ErrorBody { message: &fault.message }.encode(&mut Writer::new(&mut body));
+    let header = FrameHeader {
+        body: body.len(),
+        correlation,
+        api,
+        version: PROTOCOL_VERSION,
+        code: fault.code as u16,
+    };
+    output.copied().extend_from_slice(&header.to_bytes());
+    output.copied().extend_from_slice(&body);
+}
+
+/// Writes what a client is told when there are as many connections as there may be, `limit`.
+pub fn put_too_many(output: &mut Output, limit: usize) {
+    let words = format!(
+        "the broker has {limit} connections, as many as it may: close some, or raise limits.connections"
+    );
+    put_fault(output, Api::Handshake as u8, 0, &Fault::new(ErrorCode::TooManyConnections, words));
 }
 
 fn unknown_log(log: LogId) -> Fault {

@@ -12,12 +12,12 @@ use ringmail_wire::protocol::{
     Message, PROTOCOL_VERSION, Writer,
 };
 
-use super::connection::Blocked;
 use super::error::Fault;
-use super::output::Output;
 use super::requests::Request;
-use super::sessions::Sessions;
+use super::session::Blocked;
+use super::sessions::{Sessions, session_of};
 use super::waiter::{Reply, Waiter};
+use crate::gateway::Output;
 use crate::node::logs::{Caller, Logs, Watcher};
 use crate::node::slab::Key;
 
@@ -198,19 +198,19 @@ impl Fetch {
     }
 }
 
-impl Sessions {
+impl Sessions<'_> {
     pub(super) fn fetch(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
         let fetch = FetchRequest::from_body(request.body)?;
         self.check_partitions(fetch.partitions.len())?;
-        let Some(connection) = self.connections.get_mut(request.connection) else { return Ok(()) };
-        if connection.fetches.len() >= FETCHES_PER_CONNECTION {
+        let Some(session) = self.session(request.connection) else { return Ok(()) };
+        if session.fetches.len() >= FETCHES_PER_CONNECTION {
             let words = format!(
                 "{FETCHES_PER_CONNECTION} fetches of this connection wait already: wait for one of them"
             );
             return Err(Fault::new(ErrorCode::Overloaded, words));
         }
-        let own = connection.in_flight;
-        if self.is_over_share(own, self.fetching, FETCHING_LIMIT) {
+        let own = self.connections.get(request.connection).map_or(0, |connection| connection.in_flight);
+        if self.connections.is_over_share(own, self.own.fetching, FETCHING_LIMIT) {
             let words = "the shard holds as many fetches that wait as it may, and this connection its share of them: wait for \
                          one of them";
             return Err(Fault::new(ErrorCode::Overloaded, words));
@@ -218,17 +218,17 @@ impl Sessions {
         let mut reply = request.reply();
         reply.weigh(fetch.partitions.len());
         // A client that is gone is to be found out.
-        let wait_ms = u64::from(fetch.max_wait_ms).min(self.settings.idle_timeout_ms);
-        let max_bytes = (fetch.max_bytes as usize).min(self.settings.fetch_response);
-        let key = self.fetches.insert(Fetch {
+        let wait_ms = u64::from(fetch.max_wait_ms).min(self.own.settings.idle_timeout_ms);
+        let max_bytes = (fetch.max_bytes as usize).min(self.own.settings.fetch_response);
+        let key = self.own.fetches.insert(Fetch {
             reply,
             parts: fetch.partitions.iter().map(Part::new).collect(),
             min_bytes: (fetch.min_bytes as usize).min(max_bytes),
             max_bytes,
             allowed: max_bytes,
             // The clock's milliseconds are whole: one more, or the wait could end too early.
-            deadline_ms: self.now_ms + wait_ms + 1,
-            may_wait: fetch.max_wait_ms > 0 && !self.draining,
+            deadline_ms: self.connections.now_ms() + wait_ms + 1,
+            may_wait: fetch.max_wait_ms > 0 && !self.own.draining,
             stage: Stage::Blocked { last: false },
             next: 0,
             outstanding: 0,
@@ -238,9 +238,9 @@ impl Sessions {
             full: false,
             scheduled: false,
         });
-        self.fetching += reply.bytes as usize + FETCH_BYTES;
-        if let Some(connection) = self.connections.get_mut(request.connection) {
-            connection.fetches.push(key);
+        self.own.fetching += reply.bytes as usize + FETCH_BYTES;
+        if let Some(session) = self.session(request.connection) {
+            session.fetches.push(key);
         }
         self.begin(&reply);
         self.start_gathering(key, false, logs);
@@ -249,33 +249,36 @@ impl Sessions {
 
     /// Begins to gather, or puts that off until the connection has taken some output.
     fn start_gathering(&mut self, key: Key, last: bool, logs: &mut Logs) {
-        let short = self.is_short();
-        let Some(fetch) = self.fetches.get_mut(key) else { return };
+        let short = self.connections.is_short();
+        let Some(fetch) = self.own.fetches.get_mut(key) else { return };
         let Some(connection) = self.connections.get_mut(fetch.reply.connection) else { return };
         if !connection.takes_more(short) {
             fetch.stage = Stage::Blocked { last };
-            connection.blocked.push(Blocked::Fetch(key));
+            connection.blocked = true;
+            if let Some(session) = session_of(self.connections, fetch.reply.connection) {
+                session.blocked.push(Blocked::Fetch(key));
+            }
             return;
         }
         let (connection, max_bytes) = (fetch.reply.connection, fetch.max_bytes);
-        let allowed = self.read_size(max_bytes);
-        if let Some(fetch) = self.fetches.get_mut(key) {
+        let allowed = self.connections.read_size(max_bytes);
+        if let Some(fetch) = self.own.fetches.get_mut(key) {
             fetch.reset(last, allowed);
         }
-        self.begin_reading(connection, allowed);
+        self.connections.begin_reading(connection, allowed);
         self.gather(key, logs);
     }
 
     /// Goes on after the connection has taken some output.
     pub(super) fn unblock_fetch(&mut self, key: Key, logs: &mut Logs) {
-        if let Some(Stage::Blocked { last }) = self.fetches.get(key).map(|fetch| fetch.stage) {
+        if let Some(Stage::Blocked { last }) = self.own.fetches.get(key).map(|fetch| fetch.stage) {
             self.start_gathering(key, last, logs);
         }
     }
 
     fn gather(&mut self, key: Key, logs: &mut Logs) {
-        let now_ms = self.now_ms;
-        let Some(fetch) = self.fetches.get_mut(key) else { return };
+        let now_ms = self.connections.now_ms();
+        let Some(fetch) = self.own.fetches.get_mut(key) else { return };
         while let Some(part) = fetch.next_part() {
             let left = fetch.allowed.saturating_sub(fetch.bytes + fetch.reserved);
             let log = fetch.parts[part].log;
@@ -298,7 +301,7 @@ impl Sessions {
         }
         let is_enough = fetch.is_enough(now_ms);
         let (connection, allowed) = (fetch.reply.connection, fetch.allowed);
-        self.end_reading(connection, allowed);
+        self.connections.end_reading(connection, allowed);
         if is_enough {
             self.answer_fetch(key);
         } else {
@@ -307,10 +310,10 @@ impl Sessions {
     }
 
     fn wait_for_more(&mut self, key: Key, logs: &mut Logs) {
-        let Some(fetch) = self.fetches.get_mut(key) else { return };
+        let Some(fetch) = self.own.fetches.get_mut(key) else { return };
         fetch.stage = Stage::Waiting;
         if !std::mem::replace(&mut fetch.scheduled, true) {
-            self.deadlines.push(Reverse((fetch.deadline_ms, key)));
+            self.own.deadlines.push(Reverse((fetch.deadline_ms, key)));
         }
         for (index, part) in (0..).zip(&mut fetch.parts) {
             // What was read is let go: a few bytes would keep a large buffer in memory for as long as this waits.
@@ -322,12 +325,12 @@ impl Sessions {
             }
         }
         let connection = fetch.reply.connection;
-        self.has_room(connection);
+        self.connections.has_room(connection);
     }
 
     /// Part `part` of a waiting fetch has advanced.
     pub(super) fn fetch_advanced(&mut self, key: Key, part: u32, logs: &mut Logs) {
-        let Some(fetch) = self.fetches.get_mut(key).filter(|fetch| fetch.stage == Stage::Waiting) else {
+        let Some(fetch) = self.own.fetches.get_mut(key).filter(|fetch| fetch.stage == Stage::Waiting) else {
             return;
         };
         if fetch.min_bytes <= 1 {
@@ -350,7 +353,7 @@ impl Sessions {
         result: Result<ReadData, ReadError>,
         logs: &mut Logs,
     ) {
-        let Some(fetch) = self.fetches.get_mut(key).filter(|fetch| fetch.stage == Stage::Waiting) else {
+        let Some(fetch) = self.own.fetches.get_mut(key).filter(|fetch| fetch.stage == Stage::Waiting) else {
             return;
         };
         let Ok(data) = result else { return self.gather_again(key, true, logs) };
@@ -373,7 +376,7 @@ impl Sessions {
     }
 
     fn unwatch(&mut self, key: Key, logs: &mut Logs) {
-        if let Some(fetch) = self.fetches.get(key).filter(|fetch| fetch.stage == Stage::Waiting) {
+        if let Some(fetch) = self.own.fetches.get(key).filter(|fetch| fetch.stage == Stage::Waiting) {
             for (index, part) in (0..).zip(&fetch.parts) {
                 logs.unwatch(part.log, watcher(key, index));
             }
@@ -388,7 +391,7 @@ impl Sessions {
         result: Result<ReadData, ReadError>,
         logs: &mut Logs,
     ) {
-        let Some(fetch) = self.fetches.get_mut(key) else { return };
+        let Some(fetch) = self.own.fetches.get_mut(key) else { return };
         debug_assert!(matches!(fetch.stage, Stage::Gathering { .. }), "only what gathers reads");
         fetch.reserved -= std::mem::take(&mut fetch.parts[part as usize].reserved);
         fetch.outstanding -= 1;
@@ -399,7 +402,7 @@ impl Sessions {
     /// The deadline of a fetch is past.
     pub(super) fn fetch_timed_out(&mut self, key: Key, deadline_ms: u64, logs: &mut Logs) {
         let waits = |fetch: &&mut Fetch| fetch.stage == Stage::Waiting && fetch.deadline_ms == deadline_ms;
-        let Some(fetch) = self.fetches.get_mut(key).filter(waits) else { return };
+        let Some(fetch) = self.own.fetches.get_mut(key).filter(waits) else { return };
         if fetch.bytes == 0 {
             self.unwatch(key, logs);
             self.answer_fetch(key);
@@ -410,17 +413,17 @@ impl Sessions {
 
     /// Forgets deadlines of fetches that were answered before, once these are most of them.
     pub(super) fn forget_old_deadlines(&mut self) {
-        if self.deadlines.len() > 2 * self.fetches.len() + OLD_DEADLINES {
-            let fetches = &self.fetches;
-            self.deadlines.retain(|Reverse((_, key))| fetches.get(*key).is_some());
+        if self.own.deadlines.len() > 2 * self.own.fetches.len() + OLD_DEADLINES {
+            let fetches = &self.own.fetches;
+            self.own.deadlines.retain(|Reverse((_, key))| fetches.get(*key).is_some());
         }
     }
 
     /// Answers the fetches of a connection that wait.
     pub(super) fn end_waits(&mut self, connection: Key, logs: &mut Logs) {
-        let Some(connection) = self.connections.get(connection) else { return };
-        for key in connection.fetches.clone() {
-            if let Some(fetch) = self.fetches.get_mut(key) {
+        let Some(session) = self.session(connection) else { return };
+        for key in session.fetches.clone() {
+            if let Some(fetch) = self.own.fetches.get_mut(key) {
                 fetch.may_wait = false;
                 let deadline_ms = fetch.deadline_ms;
                 self.fetch_timed_out(key, deadline_ms, logs);
@@ -430,26 +433,26 @@ impl Sessions {
 
     /// Forgets the fetches of a connection that is gone.
     pub(super) fn forget_fetches(&mut self, connection: Key, logs: &mut Logs) {
-        let Some(connection) = self.connections.get_mut(connection) else { return };
-        for key in std::mem::take(&mut connection.fetches) {
+        let Some(session) = self.session(connection) else { return };
+        for key in std::mem::take(&mut session.fetches) {
             self.unwatch(key, logs);
-            if let Some(fetch) = self.fetches.remove(key) {
-                self.fetching -= fetch.reply.bytes as usize + FETCH_BYTES;
+            if let Some(fetch) = self.own.fetches.remove(key) {
+                self.own.fetching -= fetch.reply.bytes as usize + FETCH_BYTES;
             }
         }
     }
 
     fn answer_fetch(&mut self, key: Key) {
-        let Some(mut fetch) = self.fetches.remove(key) else { return };
+        let Some(mut fetch) = self.own.fetches.remove(key) else { return };
         fetch.trim();
         let reply = fetch.reply;
-        self.fetching -= reply.bytes as usize + FETCH_BYTES;
-        if let Some(connection) = self.connections.get_mut(reply.connection) {
-            connection.fetches.retain(|other| *other != key);
+        self.own.fetching -= reply.bytes as usize + FETCH_BYTES;
+        if let Some(session) = self.session(reply.connection) {
+            session.fetches.retain(|other| *other != key);
         }
         self.settle(&reply);
-        self.write(reply.connection, |output| put_answer(output, reply, fetch.parts));
-        self.has_room(reply.connection);
+        self.connections.write(reply.connection, |output| put_answer(output, reply, fetch.parts));
+        self.connections.has_room(reply.connection);
     }
 }
 

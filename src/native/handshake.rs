@@ -4,15 +4,15 @@ use ringmail_wire::protocol::{
     ErrorCode, HandshakeRequest, HandshakeResponse, Message, PROTOCOL_VERSION, features,
 };
 
-use super::connection::Phase;
 use super::error::Fault;
 use super::requests::Request;
 use super::sessions::Sessions;
+use crate::gateway::Phase;
 
 /// What this broker calls itself.
 const SERVER: &str = concat!("ringmail ", env!("CARGO_PKG_VERSION"));
 
-impl Sessions {
+impl Sessions<'_> {
     pub(super) fn handshake(&mut self, request: &Request<'_>) -> Result<(), Fault> {
         let hello = HandshakeRequest::from_body(request.body)?;
         if !(hello.min_version..=hello.max_version).contains(&PROTOCOL_VERSION) {
@@ -31,10 +31,10 @@ impl Sessions {
         let response = HandshakeResponse {
             version: PROTOCOL_VERSION,
             features: hello.features & features::ALL,
-            shard: self.settings.shard,
-            max_frame: in_u32(self.settings.max_frame as u64),
-            max_in_flight: in_u32(self.settings.in_flight as u64),
-            idle_timeout_ms: in_u32(self.settings.idle_timeout_ms),
+            shard: self.own.settings.shard,
+            max_frame: in_u32(self.own.settings.max_frame as u64),
+            max_in_flight: in_u32(self.own.settings.in_flight as u64),
+            idle_timeout_ms: in_u32(self.own.settings.idle_timeout_ms),
             server: SERVER,
         };
         self.answer(&request.reply(), &response);

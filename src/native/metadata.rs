@@ -10,7 +10,7 @@ use super::sessions::Sessions;
 use crate::node::catalog::Topic;
 use crate::node::logs::Logs;
 
-impl Sessions {
+impl Sessions<'_> {
     pub(super) fn metadata(&mut self, request: &Request<'_>, logs: &Logs) -> Result<(), Fault> {
         let mut wanted = MetadataRequest::from_body(request.body)?.topics;
         // A topic that is named many times is described once: a short name may stand for a long description.
@@ -23,8 +23,8 @@ impl Sessions {
             let known = |name: &&'_ str| catalog.topic(name);
             wanted.iter().filter_map(|name| Some(describe(name, known(name)?))).collect()
         };
-        let host = self.settings.host.clone();
-        let shards = (0..).zip(&self.settings.ports);
+        let host = self.own.settings.host.clone();
+        let shards = (0..).zip(&self.own.settings.ports);
         let shards = shards.map(|(shard, port)| ShardInfo { shard, port: *port, host: &host }).collect();
         self.answer(&request.reply(), &MetadataResponse { shards, topics });
         Ok(())

@@ -1,35 +1,27 @@
-//! The native protocol: connections, and a handler for each of its requests.
+//! The native protocol: a handler for each of its requests.
 //!
-//! [`Sessions`] is the state of all connections of one shard and does no I/O; [`tasks`] are the two of a connection, and [`serve`]
-//! accepts connections. A request goes from a connection's reader through [`Sessions::receive`] to its handler, which asks
-//! [`Logs`](crate::node::logs::Logs); what ends later comes back through [`Sessions::outcome`]. Answers are gathered per
-//! connection, and its writer is woken once a turn.
+//! [`State`] is what it keeps beside the [connections](crate::gateway::Connections) of one shard, and [`Sessions`] is both, as its
+//! handlers work with them; none does I/O. A request goes from a connection's reader through [`Sessions::receive`] to its handler,
+//! which asks [`Logs`](crate::node::logs::Logs); what ends later comes back through [`Sessions::outcome`]. Answers are gathered
+//! per connection, and its writer is woken once a turn.
 
-mod buffers;
-mod connection;
-pub mod count;
 mod ending;
 mod error;
 mod fetch;
 mod handshake;
 mod metadata;
 mod offsets;
-mod output;
-mod peak;
 mod produce;
-mod receive;
 mod requests;
-pub mod serve;
+mod session;
 mod sessions;
-mod shares;
 mod subscribe;
-pub mod tasks;
 #[cfg(test)]
 mod tests;
 mod topics;
 mod waiter;
 
-pub use error::Fault;
-pub use output::{Output, Parts};
-pub use sessions::{Next, Received, Send, Sessions, SessionsUsage, Settings};
+pub use error::{Fault, put_too_many};
+pub use session::Session;
+pub use sessions::{Sessions, Settings, State};
 pub use waiter::{Reply, Waiter};

@@ -25,7 +25,7 @@ pub(super) struct Listing {
     outstanding: usize,
 }
 
-impl Sessions {
+impl Sessions<'_> {
     pub(super) fn list_offsets(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
         let queries = ListOffsetsRequest::from_body(request.body)?.queries;
         self.check_partitions(queries.len())?;
@@ -35,7 +35,7 @@ impl Sessions {
         let offsets = queries.iter().map(|query| ListedOffset { log: query.log, code: 0, offset: 0 });
         let listing = Listing { reply, offsets: offsets.collect(), outstanding: queries.len(), queries };
         let queries = listing.queries.clone();
-        let key = self.listings.insert(listing);
+        let key = self.own.listings.insert(listing);
         for (part, ListOffsetsQuery { log, query }) in (0..).zip(queries) {
             let caller = Caller::Native(Waiter::Offsets { listing: key, part });
             match query {
@@ -61,7 +61,7 @@ impl Sessions {
     }
 
     pub(super) fn listed_state(&mut self, key: Key, part: u32, result: Result<LogState, ReadError>) {
-        let Some(listing) = self.listings.get(key) else { return };
+        let Some(listing) = self.own.listings.get(key) else { return };
         let first = listing.queries[part as usize].query == OffsetQuery::First;
         let offset = |state: LogState| if first { state.log_start } else { state.high_watermark };
         self.listed(key, part, result.map(offset));
@@ -72,7 +72,7 @@ impl Sessions {
     }
 
     fn listed(&mut self, key: Key, part: u32, result: Result<u64, ReadError>) {
-        let Some(listing) = self.listings.get_mut(key) else { return };
+        let Some(listing) = self.own.listings.get_mut(key) else { return };
         let listed = &mut listing.offsets[part as usize];
         match result {
             Ok(offset) => listed.offset = offset,
@@ -83,8 +83,8 @@ impl Sessions {
     }
 
     fn finish_listing(&mut self, key: Key) {
-        if self.listings.get(key).is_some_and(|listing| listing.outstanding == 0)
-            && let Some(listing) = self.listings.remove(key)
+        if self.own.listings.get(key).is_some_and(|listing| listing.outstanding == 0)
+            && let Some(listing) = self.own.listings.remove(key)
         {
             self.settle(&listing.reply);
             self.answer(&listing.reply, &ListOffsetsResponse { offsets: listing.offsets });

@@ -9,14 +9,14 @@ use super::sessions::Sessions;
 use super::waiter::{Reply, Waiter};
 use crate::node::logs::{Caller, Logs, Refusal};
 
-impl Sessions {
+impl Sessions<'_> {
     #[inline]
     pub(super) fn produce(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<Handled, Fault> {
         let ProduceRequest { log, acks, batch } = ProduceRequest::from_body(request.body)?;
         if acks == Acks::None {
             return Ok(self.produce_silently(request, log, batch, logs));
         }
-        if self.draining {
+        if self.own.draining {
             return Err(Fault::shutting_down());
         }
         let reply = request.reply();
@@ -38,7 +38,7 @@ impl Sessions {
         batch: &[u8],
         logs: &mut Logs,
     ) -> Handled {
-        let begun = if self.draining {
+        let begun = if self.own.draining {
             Err(Refusal::Error(AppendError::Closed))
         } else {
             logs.append(log, Payload::Ringmail(batch), Acks::None, Caller::Native(Waiter::Unacknowledged))
@@ -54,8 +54,8 @@ impl Sessions {
     }
 
     pub(super) fn produce_failed_silently(&mut self, error: AppendError) {
-        self.refused_silently += 1;
-        let total = self.refused_silently;
+        self.own.refused_silently += 1;
+        let total = self.own.refused_silently;
         let Fault { code, message } = error.into();
         tracing::debug!(?code, %message, total, "a batch was refused whose producer wants no acknowledgement");
     }

@@ -3,11 +3,10 @@
 
 use ringmail_wire::protocol::{Api, ErrorCode, FrameHeader, PROTOCOL_VERSION};
 
-use super::connection::Phase;
-use super::error::Fault;
-use super::output::put_fault;
+use super::error::{Fault, put_fault};
 use super::sessions::Sessions;
 use super::waiter::{Reply, Waiter};
+use crate::gateway::Phase;
 use crate::node::logs::Logs;
 use crate::node::message::Outcome;
 use crate::node::slab::Key;
@@ -46,10 +45,10 @@ pub(super) enum Handled {
     Busy,
 }
 
-impl Sessions {
+impl Sessions<'_> {
     /// Refuses a request about so many partitions that it would take more memory than the largest frame.
     pub(super) fn check_partitions(&self, partitions: usize) -> Result<(), Fault> {
-        let most = self.settings.max_frame / PARTITION_BYTES;
+        let most = self.own.settings.max_frame / PARTITION_BYTES;
         if partitions <= most {
             return Ok(());
         }
@@ -60,7 +59,7 @@ impl Sessions {
     }
 
     pub(super) fn refuse_frame(&mut self, key: Key, header: &FrameHeader) {
-        let (bytes, limit) = (header.frame_bytes(), self.settings.max_frame);
+        let (bytes, limit) = (header.frame_bytes(), self.own.settings.max_frame);
         let words = format!(
             "a frame of {bytes} bytes is over the limit of {limit}: send smaller requests, or raise limits.frame; the connection \
              is closed"
@@ -125,7 +124,7 @@ impl Sessions {
         }
         let words = format!("there is no API {}: this broker may be older than the client", header.api);
         let fault = Fault::new(ErrorCode::UnknownApi, words);
-        self.write(key, |output| put_fault(output, header.api, header.correlation, &fault));
+        self.connections.write(key, |output| put_fault(output, header.api, header.correlation, &fault));
         Handled::Done
     }
 

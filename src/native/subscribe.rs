@@ -6,12 +6,12 @@ use ringmail_wire::protocol::{
     SubscribeRequest, SubscribeResponse, UnsubscribeRequest, Writer,
 };
 
-use super::connection::Blocked;
-use super::error::Fault;
-use super::output::{Output, put_fault};
+use super::error::{Fault, put_fault};
 use super::requests::Request;
-use super::sessions::Sessions;
+use super::session::Blocked;
+use super::sessions::{Sessions, session_of};
 use super::waiter::{Reply, Waiter};
+use crate::gateway::Output;
 use crate::node::logs::{Caller, Logs, Watcher};
 use crate::node::slab::Key;
 
@@ -48,34 +48,33 @@ pub(super) struct Subscription {
     stage: Stage,
 }
 
-impl Sessions {
+impl Sessions<'_> {
     pub(super) fn subscribe(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
         let wanted = SubscribeRequest::from_body(request.body)?;
-        let limit = self.settings.subscriptions;
-        let Some(connection) = self.connections.get_mut(request.connection) else { return Ok(()) };
-        if self.draining {
+        let limit = self.own.settings.subscriptions;
+        if self.own.draining {
             return Err(Fault::shutting_down());
         }
         let refused = |words: String| Err(Fault::new(ErrorCode::InvalidSubscription, words));
-        if connection.subscriptions.contains_key(&wanted.subscription) {
+        let Some(session) = self.session(request.connection) else { return Ok(()) };
+        if session.subscriptions.contains_key(&wanted.subscription) {
             let id = wanted.subscription;
             return refused(format!("subscription {id} exists on this connection: choose another id"));
         }
-        if connection.subscriptions.len() >= limit {
+        if session.subscriptions.len() >= limit {
             return refused(format!(
                 "this connection has {limit} subscriptions: use another, or raise limits.subscriptions_per_connection"
             ));
         }
-        let own = connection.subscriptions.len();
-        if self.is_over_share(own, self.subscriptions.len(), SUBSCRIPTIONS) {
+        let own = session.subscriptions.len();
+        if self.connections.is_over_share(own, self.own.subscriptions.len(), SUBSCRIPTIONS) {
             let words = format!(
                 "the shard has {SUBSCRIPTIONS} subscriptions, and this connection its share of them: end some of them first"
             );
             return Err(Fault::new(ErrorCode::Overloaded, words));
         }
-        let Some(connection) = self.connections.get_mut(request.connection) else { return Ok(()) };
         let reply = request.reply();
-        let key = self.subscriptions.insert(Subscription {
+        let key = self.own.subscriptions.insert(Subscription {
             connection: request.connection,
             id: wanted.subscription,
             log: wanted.log,
@@ -83,7 +82,9 @@ impl Sessions {
             credit: wanted.credit.into(),
             stage: Stage::Starting(reply),
         });
-        connection.subscriptions.insert(wanted.subscription, key);
+        if let Some(session) = self.session(request.connection) {
+            session.subscriptions.insert(wanted.subscription, key);
+        }
         self.begin(&reply);
         if let Answer::Now(result) = logs.state(wanted.log, Caller::Native(Waiter::Subscription(key))) {
             self.subscribed(key, result, logs);
@@ -93,7 +94,7 @@ impl Sessions {
 
     /// Where the log of a new subscription stands.
     pub(super) fn subscribed(&mut self, key: Key, result: Result<LogState, ReadError>, logs: &mut Logs) {
-        let Some(subscription) = self.subscriptions.get_mut(key) else { return };
+        let Some(subscription) = self.own.subscriptions.get_mut(key) else { return };
         let Stage::Starting(reply) = subscription.stage else { return };
         let offset = subscription.offset;
         let result = result.and_then(|state| {
@@ -119,8 +120,8 @@ impl Sessions {
     /// Pushes what there is, as far as credit and output allow.
     pub(super) fn push(&mut self, key: Key, logs: &mut Logs) {
         loop {
-            let short = self.is_short();
-            let Some(subscription) = self.subscriptions.get_mut(key) else { return };
+            let short = self.connections.is_short();
+            let Some(subscription) = self.own.subscriptions.get_mut(key) else { return };
             let Some(connection) = self.connections.get_mut(subscription.connection) else { return };
             if subscription.credit <= 0 {
                 subscription.stage = Stage::Idle;
@@ -128,12 +129,15 @@ impl Sessions {
             }
             if !connection.takes_more(short) {
                 subscription.stage = Stage::Blocked;
-                connection.blocked.push(Blocked::Subscription(key));
+                connection.blocked = true;
+                if let Some(session) = session_of(self.connections, subscription.connection) {
+                    session.blocked.push(Blocked::Subscription(key));
+                }
                 return;
             }
             let credit = usize::try_from(subscription.credit).expect("it is positive");
             let (log, offset) = (subscription.log, subscription.offset);
-            let size = self.read_size(credit.min(PUSH_BYTES));
+            let size = self.connections.read_size(credit.min(PUSH_BYTES));
             let caller = Caller::Native(Waiter::Subscription(key));
             match logs.read(log, offset, size, Isolation::Uncommitted, true, caller) {
                 Answer::Later => return self.reading(key, size),
@@ -147,10 +151,10 @@ impl Sessions {
     }
 
     fn reading(&mut self, key: Key, size: usize) {
-        let subscription = subscription_of(&mut self.subscriptions, key);
+        let subscription = subscription_of(&mut self.own.subscriptions, key);
         subscription.stage = Stage::Reading(size);
         let connection = subscription.connection;
-        self.begin_reading(connection, size);
+        self.connections.begin_reading(connection, size);
     }
 
     /// A read of a subscription has ended.
@@ -161,29 +165,29 @@ impl Sessions {
         logs: &mut Logs,
     ) {
         self.stop_reading(key);
-        if self.subscriptions.get(key).is_some() && self.deliver(key, result, logs) {
+        if self.own.subscriptions.get(key).is_some() && self.deliver(key, result, logs) {
             self.push(key, logs);
         }
     }
 
     fn stop_reading(&mut self, key: Key) {
-        let Some(subscription) = self.subscriptions.get_mut(key) else { return };
+        let Some(subscription) = self.own.subscriptions.get_mut(key) else { return };
         let Stage::Reading(size) = subscription.stage else { return };
         subscription.stage = Stage::Idle;
         let connection = subscription.connection;
-        self.end_reading(connection, size);
-        self.has_room(connection);
+        self.connections.end_reading(connection, size);
+        self.connections.has_room(connection);
     }
 
     /// Sends what was read; whether there may be more.
     fn deliver(&mut self, key: Key, result: Result<ReadData, ReadError>, logs: &mut Logs) -> bool {
-        let subscription = subscription_of(&mut self.subscriptions, key);
+        let subscription = subscription_of(&mut self.own.subscriptions, key);
         let (connection, id) = (subscription.connection, subscription.id);
         match result {
             Ok(data) if data.bytes > 0 => {
                 subscription.offset = data.next_offset;
                 subscription.credit -= data.bytes as i64;
-                self.write(connection, |output| put_push(output, id, data));
+                self.connections.write(connection, |output| put_push(output, id, data));
                 true
             }
             Ok(data) => {
@@ -192,7 +196,7 @@ impl Sessions {
                 // Up to its end the log was given up: the client is to know that it has come so far.
                 if data.next_offset > subscription.offset {
                     subscription.offset = data.next_offset;
-                    self.write(connection, |output| put_push(output, id, data));
+                    self.connections.write(connection, |output| put_push(output, id, data));
                 }
                 false
             }
@@ -205,9 +209,9 @@ impl Sessions {
 
     pub(super) fn credit(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
         let CreditRequest { subscription, bytes } = CreditRequest::from_body(request.body)?;
-        let Some(connection) = self.connections.get(request.connection) else { return Ok(()) };
-        let Some(&key) = connection.subscriptions.get(&subscription) else { return Ok(()) };
-        let subscription = subscription_of(&mut self.subscriptions, key);
+        let Some(session) = self.session(request.connection) else { return Ok(()) };
+        let Some(&key) = session.subscriptions.get(&subscription) else { return Ok(()) };
+        let subscription = subscription_of(&mut self.own.subscriptions, key);
         subscription.credit = (subscription.credit + i64::from(bytes)).min(u32::MAX.into());
         if subscription.stage == Stage::Idle {
             self.push(key, logs);
@@ -217,8 +221,8 @@ impl Sessions {
 
     pub(super) fn unsubscribe(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
         let UnsubscribeRequest { subscription: id } = UnsubscribeRequest::from_body(request.body)?;
-        let connection = self.connections.get(request.connection);
-        let key = connection.and_then(|connection| connection.subscriptions.get(&id).copied());
+        let session = self.session(request.connection);
+        let key = session.and_then(|session| session.subscriptions.get(&id).copied());
         let Some(key) = key else {
             let words = format!("there is no subscription {id} on this connection: it may have ended");
             return Err(Fault::new(ErrorCode::InvalidSubscription, words));
@@ -230,15 +234,15 @@ impl Sessions {
 
     /// Tells the client why a subscription ends.
     fn end_subscription(&mut self, key: Key, fault: &Fault, logs: &mut Logs) {
-        let Some(subscription) = self.subscriptions.get(key) else { return };
+        let Some(subscription) = self.own.subscriptions.get(key) else { return };
         let (connection, id) = (subscription.connection, subscription.id);
         self.forget_subscription(key, logs);
-        self.write(connection, |output| put_fault(output, Api::Push as u8, id, fault));
+        self.connections.write(connection, |output| put_fault(output, Api::Push as u8, id, fault));
     }
 
     fn forget_subscription(&mut self, key: Key, logs: &mut Logs) {
         self.stop_reading(key);
-        let Some(subscription) = self.subscriptions.remove(key) else { return };
+        let Some(subscription) = self.own.subscriptions.remove(key) else { return };
         if subscription.stage == Stage::Watching {
             logs.unwatch(subscription.log, watcher(key));
         }
@@ -247,8 +251,8 @@ impl Sessions {
             let words = "the subscription was ended before it began";
             self.refuse(&reply, &Fault::new(ErrorCode::InvalidSubscription, words));
         }
-        if let Some(connection) = self.connections.get_mut(subscription.connection) {
-            connection.subscriptions.remove(&subscription.id);
+        if let Some(session) = self.session(subscription.connection) {
+            session.subscriptions.remove(&subscription.id);
         }
     }
 
@@ -266,9 +270,9 @@ impl Sessions {
         }
     }
 
-    fn subscriptions_of(&self, connection: Key) -> Vec<Key> {
-        let connection = self.connections.get(connection);
-        connection.map_or(Vec::new(), |connection| connection.subscriptions.values().copied().collect())
+    fn subscriptions_of(&mut self, connection: Key) -> Vec<Key> {
+        let session = self.session(connection);
+        session.map_or(Vec::new(), |session| session.subscriptions.values().copied().collect())
     }
 
     /// Goes on with what waited for output to be taken.
@@ -276,7 +280,7 @@ impl Sessions {
         match blocked {
             Blocked::Fetch(key) => self.unblock_fetch(key, logs),
             Blocked::Subscription(key) => {
-                if self.subscriptions.get(key).is_some_and(|s| s.stage == Stage::Blocked) {
+                if self.own.subscriptions.get(key).is_some_and(|s| s.stage == Stage::Blocked) {
                     self.push(key, logs);
                 }
             }

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use ringmail_shards::api::{LogState, ReadData};
 use ringmail_wire::protocol::{Api, FetchPartition, FetchRequest, HandshakeRequest, features, put_frame};
 
-use super::{Sessions, Settings};
+use super::Settings;
+use crate::gateway::{Limits, Protocol, Sessions};
 use crate::node::logs::tests::{LOG, logs_with_a_topic};
 use crate::node::logs::{Caller, Logs};
 use crate::node::message::{Message, Outcome, Question};
@@ -13,18 +14,25 @@ use crate::node::slab::Key;
 /// A connection on shard 1, after its handshake. The log is on shard 0.
 fn connect() -> (Sessions, Logs, Key) {
     let mut logs = logs_with_a_topic(1, 0);
-    let mut sessions = Sessions::new(Settings {
+    let limits = Limits {
+        shard: 1,
+        shards: 2,
+        in_flight: 1 << 20,
+        handshake_timeout_ms: 1_000,
+        idle_timeout_ms: 60_000,
+    };
+    let settings = Settings {
         shard: 1,
         max_frame: 1 << 20,
         in_flight: 1 << 20,
         idle_timeout_ms: 60_000,
-        handshake_timeout_ms: 1_000,
         subscriptions: 1,
         fetch_response: 1 << 20,
         host: String::new(),
         ports: vec![1, 2],
-    });
-    let connection = sessions.open(String::new());
+    };
+    let mut sessions = Sessions::new(limits, settings);
+    let connection = sessions.open(Protocol::Native, String::new());
     let hello = HandshakeRequest { min_version: 1, max_version: 1, features: features::ALL, client: "test" };
     let mut frame = Vec::new();
     put_frame(&mut frame, Api::Handshake, 1, 0, &hello);
@@ -79,7 +87,7 @@ fn advance(sessions: &mut Sessions, logs: &mut Logs) {
 fn tell_outcomes(sessions: &mut Sessions, logs: &mut Logs) {
     while let Some((caller, outcome)) = logs.next_outcome() {
         let Caller::Native(waiter) = caller else { panic!("nobody else waits: {caller:?}") };
-        sessions.outcome(waiter, outcome, logs);
+        sessions.native_outcome(waiter, outcome, logs);
     }
 }
 

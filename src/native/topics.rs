@@ -31,7 +31,7 @@ pub(super) struct Description {
     outstanding: usize,
 }
 
-impl Sessions {
+impl Sessions<'_> {
     pub(super) fn create_topic(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
         let CreateTopicRequest { partitions, name, config } = CreateTopicRequest::from_body(request.body)?;
         let command = Command::Create { name: name.to_owned(), partitions, config: owned(&config)? };
@@ -55,7 +55,7 @@ impl Sessions {
         command: Command,
         logs: &mut Logs,
     ) -> Result<(), Fault> {
-        if self.draining {
+        if self.own.draining {
             return Err(Fault::shutting_down());
         }
         let reply = request.reply();
@@ -96,7 +96,7 @@ impl Sessions {
         let outstanding = logs_of_topic.len();
         let description =
             Description { reply, topic, partitions: Vec::with_capacity(outstanding), outstanding };
-        let key = self.descriptions.insert(description.with_blank_partitions());
+        let key = self.own.descriptions.insert(description.with_blank_partitions());
         for (part, log) in (0..).zip(logs_of_topic) {
             let caller = Caller::Native(Waiter::Description { description: key, part });
             if let Answer::Now(result) = logs.state(log, caller) {
@@ -107,7 +107,7 @@ impl Sessions {
     }
 
     pub(super) fn described(&mut self, key: Key, part: u32, result: Result<LogState, ReadError>) {
-        let Some(description) = self.descriptions.get_mut(key) else { return };
+        let Some(description) = self.own.descriptions.get_mut(key) else { return };
         // A partition that was deleted meanwhile stays blank.
         if let Ok(state) = result {
             let partition = &mut description.partitions[part as usize];
@@ -117,7 +117,7 @@ impl Sessions {
         }
         description.outstanding -= 1;
         if description.outstanding == 0
-            && let Some(description) = self.descriptions.remove(key)
+            && let Some(description) = self.own.descriptions.remove(key)
         {
             self.settle(&description.reply);
             self.answer_description(description);

@@ -16,8 +16,9 @@ use super::recovery::{Recovered, Recovery, RecoveryError};
 use super::settings;
 use super::shard::{Shard, Shared};
 use crate::config::Config;
-use crate::native::count::ConnectionCount;
-use crate::native::serve::Listening;
+use crate::gateway::Protocol;
+use crate::gateway::count::ConnectionCount;
+use crate::gateway::serve::Listening;
 use crate::runtime::cores::ShardContext;
 use crate::runtime::disk::Disk;
 use crate::runtime::memory;
@@ -98,7 +99,7 @@ impl ShardStart {
         let receive_memory = self.config.limits.in_flight_per_shard.as_usize();
         let listening = Listening::new(Rc::clone(&shard), self.count, receive_memory);
         for seat in self.listeners.drain(..) {
-            spawn(listening.clone().accept(seat.take()));
+            spawn(listening.clone().accept(seat.take(), Protocol::Native));
         }
         if self.context.shard == 0 && shard.borrow().is_serving() {
             // Whoever started the shards may be gone already.

@@ -183,7 +183,7 @@ impl<O: Outside> Shard<O> {
     }
 
     fn say_if_drained(&mut self) {
-        if !self.life.said_drained && self.sessions.is_drained() {
+        if !self.life.said_drained && self.sessions.connections().is_drained() {
             self.life.said_drained = true;
             self.logs.tell_others(|| Message::Drained);
         }
@@ -197,7 +197,7 @@ impl<O: Outside> Shard<O> {
     /// Cuts all connections off, and closes the log: everything becomes durable, and the next start finds it sealed.
     fn close(&mut self, until_ms: u64) {
         self.enter(Stage::Closing { until_ms });
-        self.sessions.cut_all();
+        self.sessions.connections().cut_all();
         self.logs.engine().close();
     }
 

@@ -5,7 +5,8 @@ use ringmail_shards::config::ShardConfig;
 use super::catalog::record::LARGEST_BATCH;
 use super::catalog::{CatalogLimits, ShardId, TopicValues};
 use crate::config::Config;
-use crate::native::Settings;
+use crate::gateway::Limits;
+use crate::native;
 
 /// Segment files that are held ready at least: one that is next, and one for what frees space on a full disk.
 const LEAST_SPARES: usize = 2;
@@ -33,15 +34,26 @@ pub fn engine(config: &Config, shard: ShardId, incarnation: u64) -> ShardConfig 
     }
 }
 
-/// What holds for the connections of a shard. `ports` are those of all shards.
-pub(super) fn sessions(config: &Config, shard: ShardId, ports: &[u16]) -> Settings {
+/// What holds for all connections of a shard. `ports` are those of all shards.
+pub(super) fn connections(config: &Config, shard: ShardId, ports: &[u16]) -> Limits {
     let limits = &config.limits;
-    Settings {
+    Limits {
+        shard,
+        shards: ports.len() as ShardId,
+        in_flight: limits.in_flight_per_connection.as_usize(),
+        handshake_timeout_ms: limits.handshake_timeout.millis(),
+        idle_timeout_ms: limits.idle_timeout.millis(),
+    }
+}
+
+/// What holds for a shard's connections of the native protocol. `ports` are those of all shards.
+pub(super) fn native(config: &Config, shard: ShardId, ports: &[u16]) -> native::Settings {
+    let limits = &config.limits;
+    native::Settings {
         shard,
         max_frame: limits.frame.as_usize(),
         in_flight: limits.in_flight_per_connection.as_usize(),
         idle_timeout_ms: limits.idle_timeout.millis(),
-        handshake_timeout_ms: limits.handshake_timeout.millis(),
         subscriptions: limits.subscriptions_per_connection as usize,
         fetch_response: limits.fetch_response.as_usize(),
         host: config.node.advertised_host.clone(),

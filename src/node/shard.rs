@@ -21,7 +21,7 @@ use super::outside::Outside;
 use super::recovery::Recovered;
 use super::settings;
 use crate::config::Config;
-use crate::native::{Output, Received, Sessions, SessionsUsage};
+use crate::gateway::{Connections, Output, Received, Sessions, SessionsUsage};
 use crate::node::slab::Key;
 
 /// Rounds of input and output of the disk in one turn. What completes after them is taken in the next.
@@ -54,7 +54,10 @@ impl<O: Outside> Shard<O> {
         logs.tick(outside.wall_ms());
         let mut shard = Self {
             logs,
-            sessions: Sessions::new(settings::sessions(config, number, ports)),
+            sessions: Sessions::new(
+                settings::connections(config, number, ports),
+                settings::native(config, number, ports),
+            ),
             keeper: None,
             life: Life::new(config.node.shutdown_grace.millis()),
             outside,
@@ -88,9 +91,14 @@ impl<O: Outside> Shard<O> {
         self.logs.stats()
     }
 
-    /// The connections.
+    /// The connections and their protocols.
     pub fn sessions(&mut self) -> &mut Sessions {
         &mut self.sessions
+    }
+
+    /// The connections, whatever they speak.
+    pub fn connections(&mut self) -> &mut Connections {
+        self.sessions.connections()
     }
 
     /// Takes what a connection has sent.
@@ -210,7 +218,7 @@ impl<O: Outside> Shard<O> {
     }
 
     pub(super) fn note_time(&mut self) {
-        self.sessions.set_now(self.outside.clock_ms());
+        self.sessions.connections().set_now(self.outside.clock_ms());
     }
 
     /// Carries everything through that was put in.
@@ -223,7 +231,7 @@ impl<O: Outside> Shard<O> {
         self.outside.flush_disk();
         self.hurry_if_due();
         self.send_mail();
-        self.sessions.wake(&self.logs);
+        self.sessions.connections().wake(&self.logs);
     }
 
     fn rounds(&mut self) {
@@ -260,7 +268,7 @@ impl<O: Outside> Shard<O> {
         while let Some((caller, outcome)) = self.logs.next_outcome() {
             any = true;
             match (caller, &mut self.keeper) {
-                (Caller::Native(waiter), _) => self.sessions.outcome(waiter, outcome, &mut self.logs),
+                (Caller::Native(waiter), _) => self.sessions.native_outcome(waiter, outcome, &mut self.logs),
                 (Caller::Keeper, Some(keeper)) => keeper.outcome(outcome, &mut self.logs),
                 (caller, _) => debug_assert!(false, "{caller:?} is not told here"),
             }

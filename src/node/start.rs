@@ -8,7 +8,7 @@ use super::boot::{Report, ShardStart};
 use super::datadir::DataDir;
 use super::error::StartError;
 use crate::config::Config;
-use crate::native::count::ConnectionCount;
+use crate::gateway::count::ConnectionCount;
 use crate::runtime::cores::{self, CpuId, ShardHandle};
 use crate::runtime::mesh;
 use crate::runtime::net::{self, ListenerSeat};

@@ -7,8 +7,8 @@ use super::surroundings::{Clocks, Surroundings};
 use crate::figures::Figures;
 use crate::rng::Rng;
 use ringmail::config::Config;
-use ringmail::native::SessionsUsage;
-use ringmail::native::tasks::{self, Buffers};
+use ringmail::gateway::tasks::{self, Buffers};
+use ringmail::gateway::{Protocol, SessionsUsage};
 use ringmail::node::logs::LogsUsage;
 use ringmail::node::recovery::{Recovery, RecoveryError};
 use ringmail::node::settings;
@@ -153,7 +153,7 @@ impl Machine {
         if !shard.borrow().is_serving() {
             return false;
         }
-        let connection = shard.borrow_mut().sessions().open(String::new());
+        let connection = shard.borrow_mut().sessions().open(Protocol::Native, String::new());
         let (reader, writer) = socket.server_ends();
         self.executor.spawn(tasks::read(Rc::clone(shard), Rc::clone(buffers), connection, reader));
         self.executor.spawn(tasks::write(Rc::clone(shard), connection, writer));

@@ -2,7 +2,7 @@
 
 use crate::rng::Rng;
 use bytes::{Buf, Bytes, BytesMut};
-use ringmail::native::tasks::{Incoming, Outgoing};
+use ringmail::gateway::tasks::{Incoming, Outgoing};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use ringmail::native::{Next, Output, Parts, Send};
+use ringmail::gateway::{Next, Output, Parts, Protocol, Send};
 use ringmail::node::shard::Shard;
 use ringmail::node::slab::Key;
 use ringmail_wire::batch::Batches;
@@ -48,7 +48,7 @@ impl Flag {
     }
 }
 
-/// What the reader of a connection does: see `ringmail::native::tasks`.
+/// What the reader of a connection does: see `ringmail::gateway::tasks`.
 #[derive(PartialEq, Eq)]
 enum Reader {
     Reading,
@@ -94,7 +94,7 @@ pub struct Peer {
 
 impl Peer {
     pub fn connect(index: usize, shard: &mut Shard<Around>) -> Self {
-        let key = shard.sessions().open("fuzz".to_owned());
+        let key = shard.sessions().open(Protocol::Native, "fuzz".to_owned());
         let flag = |woken| Arc::new(Flag(AtomicBool::new(woken)));
         Self {
             shard: index,
@@ -175,7 +175,7 @@ impl Peer {
 
     fn wait_for_room(&mut self, shard: &mut Shard<Around>) {
         let waker = Waker::from(Arc::clone(&self.read_again));
-        match shard.sessions().poll_room(self.key, &mut Context::from_waker(&waker)) {
+        match shard.connections().poll_room(self.key, &mut Context::from_waker(&waker)) {
             Poll::Pending => self.reader = Reader::Stalled,
             Poll::Ready(()) => {
                 self.reader = Reader::Reading;
@@ -218,13 +218,13 @@ impl Peer {
         match self.writer {
             Writer::Ended => {}
             Writer::Sending(_) | Writer::Finishing => {
-                if shard.sessions().poll_cut(self.key, context).is_ready() {
+                if shard.connections().poll_cut(self.key, context).is_ready() {
                     self.close(shard);
                 }
             }
             Writer::Waiting => {
                 let mut output = Output::default();
-                match shard.sessions().poll_output(self.key, &mut output, context) {
+                match shard.connections().poll_output(self.key, &mut output, context) {
                     Poll::Pending => {}
                     Poll::Ready(Send::Output) => self.sending(output, shard),
                     Poll::Ready(Send::Finish) => {

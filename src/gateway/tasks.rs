@@ -11,9 +11,9 @@ use bytes::{Bytes, BytesMut};
 use futures_lite::future;
 
 pub use super::buffers::Buffers;
+use super::connections::{Next, Send};
 use super::output::{Output, Parts};
 use super::receive::ReceiveBuffer;
-use super::sessions::{Next, Send};
 use crate::node::outside::Outside;
 use crate::node::shard::Shared;
 use crate::node::slab::Key;
@@ -124,7 +124,7 @@ async fn take_all<O: Outside>(
 }
 
 fn now_ms<O: Outside>(shard: &Shared<O>) -> u64 {
-    shard.borrow_mut().sessions().now_ms()
+    shard.borrow_mut().connections().now_ms()
 }
 
 /// Waits until there is memory to receive to, at the expense of clients that keep the broker waiting. `false` if the connection
@@ -146,7 +146,7 @@ async fn make_room<O: Outside>(
         // In a while others may be late.
         let mut waited = false;
         let tick = future::poll_fn(|context| {
-            shard.borrow_mut().sessions().poll_tick(connection, &mut waited, context)
+            shard.borrow_mut().connections().poll_tick(connection, &mut waited, context)
         });
         let given_back = async {
             buffers.given_back().await;
@@ -173,7 +173,8 @@ async fn take<O: Outside>(shard: &Shared<O>, connection: Key, buffer: &mut Recei
             Next::Discard => return false,
             Next::Stalled => {
                 buffer.park(now_ms(shard));
-                future::poll_fn(|context| shard.borrow_mut().sessions().poll_room(connection, context)).await;
+                future::poll_fn(|context| shard.borrow_mut().connections().poll_room(connection, context))
+                    .await;
                 if !buffer.unpark() {
                     return false;
                 }
@@ -192,7 +193,7 @@ async fn discard(incoming: &mut impl Incoming) {
 /// Sends what a connection is owed, until its end; then forgets the connection.
 pub async fn write<O: Outside + 'static>(shard: Shared<O>, connection: Key, mut outgoing: impl Outgoing) {
     let progress = Rc::clone(&shard);
-    outgoing.on_progress(Rc::new(move || progress.borrow_mut().sessions().progressed(connection)));
+    outgoing.on_progress(Rc::new(move || progress.borrow_mut().connections().progressed(connection)));
     send_until_cut(&shard, connection, &mut outgoing).await;
     // The reader finds the end too.
     let _ = outgoing.abort();
@@ -203,7 +204,7 @@ async fn send_until_cut<O: Outside>(shard: &Shared<O>, connection: Key, outgoing
     let mut output = Output::default();
     loop {
         let next = future::poll_fn(|context| {
-            shard.borrow_mut().sessions().poll_output(connection, &mut output, context)
+            shard.borrow_mut().connections().poll_output(connection, &mut output, context)
         });
         match next.await {
             Send::Output => {
@@ -237,5 +238,5 @@ async fn send(outgoing: &mut impl Outgoing, output: &mut Output) -> bool {
 
 /// Waits until a connection is cut off.
 async fn cut<O: Outside>(shard: &Shared<O>, connection: Key) {
-    future::poll_fn(|context| shard.borrow_mut().sessions().poll_cut(connection, context)).await;
+    future::poll_fn(|context| shard.borrow_mut().connections().poll_cut(connection, context)).await;
 }

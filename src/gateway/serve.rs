@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_lite::future;
-use ringmail_wire::protocol::{Api, ErrorCode};
 
 use super::count::{ConnectionCount, Place};
-use super::error::Fault;
-use super::output::{Output, put_fault};
+use super::output::Output;
 use super::peak::Peak;
+use super::protocol::Protocol;
 use super::tasks::{Buffers, Incoming, Outgoing, read, write};
 use crate::node::host::Host;
 use crate::node::shard::Shared;
@@ -98,15 +97,15 @@ impl Listening {
         Self { shard, buffers, count, refusals: Rc::default(), crowd: Rc::new(crowd) }
     }
 
-    /// Accepts connections until the shard stops serving.
-    pub async fn accept(self, listener: Listener) {
+    /// Accepts connections that speak `protocol` until the shard stops serving.
+    pub async fn accept(self, listener: Listener, protocol: Protocol) {
         let changed = self.shard.borrow_mut().outside().step();
         while self.shard.borrow().is_serving() {
             match or_changed(&changed, listener.accept()).await {
                 None => {}
                 Some(Ok(stream)) => match self.count.take() {
-                    Some(place) => drop(spawn(self.clone().serve(stream, place))),
-                    None => self.refuse(stream),
+                    Some(place) => drop(spawn(self.clone().serve(stream, protocol, place))),
+                    None => self.refuse(stream, protocol),
                 },
                 Some(Err(error)) => {
                     tracing::error!(%error, address = %listener.address(), "accepting a connection failed");
@@ -117,14 +116,11 @@ impl Listening {
     }
 
     /// Tells a client that there are too many connections.
-    fn refuse(&self, stream: Stream) {
+    fn refuse(&self, stream: Stream, protocol: Protocol) {
         let limit = self.count.limit();
         self.refusals.note(stream.peer(), limit);
-        let words = format!(
-            "the broker has {limit} connections, as many as it may: close some, or raise limits.connections"
-        );
         let mut output = Output::default();
-        put_fault(&mut output, Api::Handshake as u8, 0, &Fault::new(ErrorCode::TooManyConnections, words));
+        protocol.put_too_many(&mut output, limit);
         let (mut reader, mut writer) = stream.split();
         // A new connection takes this at once; if not, its client is gone.
         let told = writer.send_at_once(output.copied()).and_then(|_| writer.finish());
@@ -145,8 +141,8 @@ impl Listening {
         });
     }
 
-    async fn serve(self, stream: Stream, place: Place) {
-        let connection = self.shard.borrow_mut().sessions().open(stream.peer().to_string());
+    async fn serve(self, stream: Stream, protocol: Protocol, place: Place) {
+        let connection = self.shard.borrow_mut().sessions().open(protocol, stream.peer().to_string());
         let (reader, writer) = stream.split();
         let reading = spawn(read(self.shard.clone(), Rc::clone(&self.buffers), connection, reader));
         self.crowd.enter();
@@ -154,7 +150,8 @@ impl Listening {
         reading.await;
         drop(place);
         // All of them are to be asked.
-        if self.crowd.leave() | self.buffers.has_shrunk() | self.shard.borrow_mut().sessions().has_shrunk() {
+        if self.crowd.leave() | self.buffers.has_shrunk() | self.shard.borrow_mut().connections().has_shrunk()
+        {
             memory::trim_soon();
         }
     }

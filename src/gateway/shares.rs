@@ -2,17 +2,17 @@
 
 use std::task::{Context, Poll};
 
-use super::sessions::{OWED_LIMIT, Sessions};
+use super::connections::{Connections, OWED_LIMIT};
 use crate::node::slab::Key;
 
 /// Bytes of a small read.
 const SMALL_READ: usize = 64 << 10;
 
-impl Sessions {
+impl Connections {
     /// Ready at the next tick, for a reader that waits for memory and is to look again whether others have to give theirs up;
     /// with `false` if its connection is ending. `waited` is `false` at first.
     pub fn poll_tick(&mut self, key: Key, waited: &mut bool, context: &mut Context<'_>) -> Poll<bool> {
-        let Some(connection) = self.connections.get_mut(key) else { return Poll::Ready(false) };
+        let Some(connection) = self.slab.get_mut(key) else { return Poll::Ready(false) };
         if connection.is_ending() {
             return Poll::Ready(false);
         }
@@ -30,7 +30,7 @@ impl Sessions {
     /// Wakes the readers that wait for memory.
     pub(super) fn wake_for_memory(&mut self) {
         for key in std::mem::take(&mut self.wanting_memory) {
-            if let Some(connection) = self.connections.get_mut(key) {
+            if let Some(connection) = self.slab.get_mut(key) {
                 connection.wants_memory = false;
                 connection.wake_reader();
             }
@@ -39,14 +39,14 @@ impl Sessions {
 
     /// A client has taken some of what was given for sending.
     pub fn progressed(&mut self, key: Key) {
-        if let Some(connection) = self.connections.get_mut(key) {
+        if let Some(connection) = self.slab.get_mut(key) {
             connection.sent_ms = self.now_ms;
         }
     }
 
     /// So many bytes are being read for a connection.
-    pub(super) fn begin_reading(&mut self, key: Key, bytes: usize) {
-        if let Some(connection) = self.connections.get_mut(key) {
+    pub fn begin_reading(&mut self, key: Key, bytes: usize) {
+        if let Some(connection) = self.slab.get_mut(key) {
             connection.reading += bytes;
             self.reading += bytes;
             self.owed_peak.note(self.unsent + self.reading);
@@ -54,8 +54,8 @@ impl Sessions {
     }
 
     /// They have been read, or are not wanted any more.
-    pub(super) fn end_reading(&mut self, key: Key, bytes: usize) {
-        if let Some(connection) = self.connections.get_mut(key) {
+    pub fn end_reading(&mut self, key: Key, bytes: usize) {
+        if let Some(connection) = self.slab.get_mut(key) {
             connection.reading -= bytes;
             self.reading -= bytes;
         }
@@ -67,18 +67,18 @@ impl Sessions {
     }
 
     /// Whether connections are owed so much that they have to take some first.
-    pub(super) fn is_short(&self) -> bool {
+    pub fn is_short(&self) -> bool {
         self.unsent + self.reading >= OWED_LIMIT
     }
 
     /// So many bytes may be read at once, where `wanted` are asked for.
-    pub(super) fn read_size(&self, wanted: usize) -> usize {
+    pub fn read_size(&self, wanted: usize) -> usize {
         if self.is_short() { wanted.min(SMALL_READ) } else { wanted }
     }
 
     /// Whether a connection that holds `own` of `total` may not have more, where all together should not have more than
     /// `limit`: past it, each may have the same share.
-    pub(super) fn is_over_share(&self, own: usize, total: usize, limit: usize) -> bool {
-        total >= limit && own >= limit / self.connections.len().max(1)
+    pub fn is_over_share(&self, own: usize, total: usize, limit: usize) -> bool {
+        total >= limit && own >= limit / self.slab.len().max(1)
     }
 }

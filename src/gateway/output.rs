@@ -1,9 +1,6 @@
 //! What is to be sent on a connection: small things copied together, large ones by reference.
 
 use bytes::Bytes;
-use ringmail_wire::protocol::{ErrorBody, FrameHeader, Message, PROTOCOL_VERSION, Writer};
-
-use super::error::Fault;
 
 /// Pieces from this size on are not copied, in bytes: below it, copying costs less than another part to send.
 const SHARED_FROM: usize = 16 << 10;
@@ -83,21 +80,6 @@ impl Output {
         self.pieces.clear();
         self.piece_bytes = 0;
     }
-}
-
-/// Writes an answer whose code is that of `fault`. The API is a number, as it may be an unknown one.
-pub(super) fn put_fault(output: &mut Output, api: u8, correlation: u32, fault: &Fault) {
-    let mut body = Vec::new();
-    ErrorBody { message: &fault.message }.encode(&mut Writer::new(&mut body));
-    let header = FrameHeader {
-        body: body.len(),
-        correlation,
-        api,
-        version: PROTOCOL_VERSION,
-        code: fault.code as u16,
-    };
-    output.copied().extend_from_slice(&header.to_bytes());
-    output.copied().extend_from_slice(&body);
 }
 
 /// The parts of an [`Output`].

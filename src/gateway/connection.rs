@@ -1,20 +1,19 @@
-//! One connection: how far its handshake is, what it is owed, what it is to be sent.
+//! One connection: how far it is, what it is owed, what it is to be sent.
 
-use std::collections::BTreeMap;
 use std::task::Waker;
 
 use super::output::Output;
-use crate::node::slab::Key;
+use super::protocol::Session;
 
 /// Bytes of output past which a connection is served no further until the client has taken some.
-pub(super) const OUTPUT_LIMIT: usize = 4 << 20;
+pub const OUTPUT_LIMIT: usize = 4 << 20;
 
 /// A client that takes nothing for this long may be cut off if its memory is wanted, in milliseconds.
 pub(super) const TAKING_MS: u64 = 3_000;
 
 /// How far a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub enum Phase {
     /// It has not introduced itself.
     New,
     /// It is served.
@@ -30,7 +29,7 @@ pub(super) enum Phase {
 
 /// Why a connection's reader has to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stall {
+pub enum Stall {
     /// Too much of its own is unanswered, or not sent yet.
     Own,
     /// The shard that owns the log of its next request has too much to do.
@@ -39,62 +38,54 @@ pub(super) enum Stall {
 
 /// A connection.
 #[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) phase: Phase,
+pub struct Connection {
+    /// How far it is.
+    pub phase: Phase,
+    /// What its protocol knows of it.
+    pub session: Session,
     /// Who is at the other end, for the log.
-    pub(super) peer: String,
+    pub peer: String,
     pub(super) output: Output,
     /// Bytes that were taken for sending and are not sent.
     pub(super) sending: usize,
     /// Whether this is in the list of connections to be woken.
     pub(super) dirty: bool,
     /// Bytes of requests that are not answered.
-    pub(super) in_flight: usize,
+    pub in_flight: usize,
     /// Requests that are not answered.
-    pub(super) requests: u32,
-    /// Of them, fetches.
-    pub(super) fetches: Vec<Key>,
+    pub requests: u32,
     /// Bytes that are being read for it.
     pub(super) reading: usize,
-    /// By the ids that the client has chosen; in their order, so that they always end in the same one.
-    pub(super) subscriptions: BTreeMap<u32, Key>,
-    /// Subscriptions and fetches that wait for output to be taken.
-    pub(super) blocked: Vec<Blocked>,
-    pub(super) stall: Option<Stall>,
+    /// Whether something of it waits for output to be taken.
+    pub blocked: bool,
+    /// Why its reader waits, if it does.
+    pub stall: Option<Stall>,
     /// Whether its reader waits for memory, which the next tick may bring.
     pub(super) wants_memory: bool,
     /// Whether the client has said that it sends no more.
     pub(super) finished: bool,
     /// When the last whole request came, or the last answer was given that the client waited for; milliseconds of the
     /// monotonic clock.
-    pub(super) heard_ms: u64,
+    pub heard_ms: u64,
     /// When the client last took some output, or was given some that it could take.
     pub(super) sent_ms: u64,
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
 }
 
-/// What waits for output to be taken.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Blocked {
-    Subscription(Key),
-    Fetch(Key),
-}
-
 impl Connection {
-    pub(super) fn new(peer: String, now_ms: u64) -> Self {
+    pub(super) fn new(session: Session, phase: Phase, peer: String, now_ms: u64) -> Self {
         Self {
-            phase: Phase::New,
+            phase,
+            session,
             peer,
             output: Output::default(),
             sending: 0,
             dirty: false,
             in_flight: 0,
             requests: 0,
-            fetches: Vec::new(),
             reading: 0,
-            subscriptions: BTreeMap::new(),
-            blocked: Vec::new(),
+            blocked: false,
             stall: None,
             wants_memory: false,
             finished: false,
@@ -107,13 +98,13 @@ impl Connection {
 
     /// Bytes that the client has not been sent.
     #[inline]
-    pub(super) fn unsent(&self) -> usize {
+    pub fn unsent(&self) -> usize {
         self.output.len() + self.sending
     }
 
     /// Whether more may be read for the client: it takes what it is sent. If memory is `short`, one thing at a time.
     #[inline]
-    pub(super) fn takes_more(&self, short: bool) -> bool {
+    pub fn takes_more(&self, short: bool) -> bool {
         self.unsent() + self.reading < if short { 1 } else { OUTPUT_LIMIT }
     }
 
@@ -122,7 +113,9 @@ impl Connection {
         self.unsent() > 0 && now_ms >= self.sent_ms + TAKING_MS
     }
 
-    pub(super) fn is_ending(&self) -> bool {
+    /// Whether nothing more is taken from it.
+    #[inline]
+    pub fn is_ending(&self) -> bool {
         matches!(self.phase, Phase::Ending { .. } | Phase::Cut)
     }
 
