@@ -12,9 +12,8 @@ use ringmail_kafka::messages::offsets::{
 
 use super::Groups;
 use super::offsets::tombstone;
-use super::settings::MAX_RECORDS;
-use super::step::{Step, Then, refusal};
-use crate::machine::{CallId, Record, Topics, WriteError};
+use super::step::{Step, Then, batch, refusal};
+use crate::machine::{CallId, Topics, WriteError};
 
 /// Groups that are being deleted, a batch of records at a time.
 #[derive(Debug)]
@@ -53,10 +52,9 @@ impl Groups {
                     None => ErrorCode::GroupIdNotFound,
                     Some(group) if !group.is_empty() => ErrorCode::NonEmptyGroup,
                     Some(group) => {
-                        let mut records = self.offset_tombstones(id, MAX_RECORDS);
-                        if records.len() < MAX_RECORDS {
-                            records.extend(group.tombstones());
-                        }
+                        let offsets = self.offsets.partitions(id).into_iter();
+                        let offsets = offsets.map(|(topic, partition)| tombstone(id, topic, partition));
+                        let records = batch(&mut offsets.chain(group.tombstones()));
                         return step.write(records, Then::Deleting(deletion));
                     }
                 }
@@ -65,11 +63,6 @@ impl Groups {
         }
         let response = DeleteGroupsResponse { results: deletion.results, ..Default::default() };
         step.answer(deletion.call, Response::DeleteGroups(response));
-    }
-
-    fn offset_tombstones(&self, group: &str, most: usize) -> Vec<Record> {
-        let partitions = self.offsets.partitions(group).into_iter().take(most);
-        partitions.map(|(topic, partition)| tombstone(group, topic, partition)).collect()
     }
 
     /// A batch of records is stored that delete a group, or could not be.
@@ -141,8 +134,6 @@ impl Groups {
     /// Offsets of a topic go with it.
     pub(super) fn forget_topic(&mut self, name: &str, id: Uuid, step: &mut Step<'_>) {
         let gone = self.offsets.of_topic(name, id);
-        for some in gone.chunks(MAX_RECORDS) {
-            step.note(some.iter().map(|(group, partition)| tombstone(group, name, *partition)).collect());
-        }
+        step.note(gone.iter().map(|(group, partition)| tombstone(group, name, *partition)));
     }
 }

@@ -3,7 +3,7 @@
 use super::Groups;
 use super::group::{Group, Retention};
 use super::offsets::{Offset, tombstone};
-use super::settings::{EXPIRY_STEP, MAX_RECORDS};
+use super::settings::EXPIRY_STEP;
 use super::step::Step;
 use crate::machine::{Record, Topics};
 
@@ -33,14 +33,9 @@ impl Groups {
                 return;
             };
             let group = self.directory.get(&id).expect("it was found just now");
-            let (mut records, seen) = self.expired(&id, group, topics, step);
+            let (records, seen) = self.expired(&id, group, topics, step);
             looked_at += 1 + seen;
-            while records.len() > MAX_RECORDS {
-                step.note(records.drain(..MAX_RECORDS).collect());
-            }
-            if !records.is_empty() {
-                step.note(records);
-            }
+            step.note(records);
             self.round.last = Some(id);
         }
         self.round.at_ms = step.now.clock_ms + PAUSE_MS;

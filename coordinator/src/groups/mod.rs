@@ -31,10 +31,9 @@ use self::expiry::Round;
 use self::group::Group;
 use self::offsets::Offsets;
 use self::record::{GroupValue, Key, OffsetValue};
-use self::settings::MAX_RECORDS;
-use self::step::{Step, Then, Waiting, refuse};
+use self::step::{Step, Then, Waiting, batch, refuse};
 use crate::machine::{
-    Call, CallId, Effects, Machine, Now, Producer, Record, Replayed, Topics, Write, WriteError,
+    Call, CallId, Effects, Machine, Now, Producer, Replayed, Topics, Write, WriteError,
 };
 
 /// The coordinator of the groups of one partition.
@@ -226,13 +225,7 @@ impl Machine for Groups {
         }
         let groups = self.directory.iter().flat_map(|(_, group)| group.stored_records());
         let mut records = groups.chain(self.offsets.records());
-        let mut writes = Vec::new();
-        loop {
-            let batch: Vec<Record> = records.by_ref().take(MAX_RECORDS).collect();
-            if batch.is_empty() {
-                return Some(writes);
-            }
-            writes.push(Write { tag: 0, records: batch, producer: None });
-        }
+        let batches = std::iter::repeat_with(|| batch(&mut records)).take_while(|batch| !batch.is_empty());
+        Some(batches.map(|records| Write { tag: 0, records, producer: None }).collect())
     }
 }

@@ -27,8 +27,8 @@ pub const NEW_MEMBER_TIMEOUT_MS: u64 = 5 * 60 * 1000;
 /// The most offsets that are looked at, and removed, in one step of the expiry.
 pub const EXPIRY_STEP: usize = 4096;
 
-/// The most records of one write, where they need not be stored together: a batch of them stays well under 1 MiB.
-pub const MAX_RECORDS: usize = 1024;
+/// Bytes of keys and values after which another write begins, where they need not be stored together.
+pub const WRITE_BYTES: usize = 256 << 10;
 
 /// The settings of a broker that concern groups, under Kafka's names and with its defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use ringmail_kafka::messages::Response;
 use ringmail_kafka::messages::offsets::PartitionResult;
 
 use super::classic::{Assignments, Replacement};
-use super::settings::Settings;
+use super::settings::{Settings, WRITE_BYTES};
 use crate::machine::{CallId, Effects, Now, Producer, Record, Write, WriteError};
 
 /// What is to be done once a write was taken, or refused.
@@ -67,10 +67,28 @@ impl Step<'_> {
         self.effects.writes.push(Write { tag, records, producer: Some(producer) });
     }
 
-    /// Writes what nobody waits for.
-    pub(crate) fn note(&mut self, records: Vec<Record>) {
-        self.effects.writes.push(Write { tag: 0, records, producer: None });
+    /// Writes what nobody waits for, and what need not be stored together.
+    pub(crate) fn note(&mut self, records: impl IntoIterator<Item = Record>) {
+        let mut records = records.into_iter();
+        loop {
+            let batch = batch(&mut records);
+            if batch.is_empty() {
+                return;
+            }
+            self.effects.writes.push(Write { tag: 0, records: batch, producer: None });
+        }
     }
+}
+
+/// As many records as one write takes: none if there are none.
+pub(crate) fn batch(records: &mut impl Iterator<Item = Record>) -> Vec<Record> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while bytes < WRITE_BYTES {
+        let Some(record) = records.next() else { break };
+        bytes += record.key.len() + record.value.as_ref().map_or(0, Vec::len);
+        batch.push(record);
+    }
+    batch
 }
 
 /// What a client is told of a write that was refused.
