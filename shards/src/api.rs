@@ -76,6 +76,23 @@ pub struct Aborted {
     pub last_offset: u64,
 }
 
+/// What is known of a producer in one log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerInfo {
+    /// Which.
+    pub producer_id: i64,
+    /// Its newest epoch.
+    pub producer_epoch: i16,
+    /// The number of the last record of this epoch.
+    pub last_sequence: Option<i32>,
+    /// The greatest timestamp of the batch of that record, milliseconds since the Unix epoch.
+    pub last_timestamp: Option<i64>,
+    /// The epoch of the coordinator that ended its last transaction; -1 if there was none.
+    pub coordinator_epoch: i32,
+    /// The offset at which its open transaction begins.
+    pub transaction_start: Option<u64>,
+}
+
 /// A time that is searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeQuery {
@@ -170,6 +187,43 @@ pub enum AppendError {
     /// The log is compacted, which takes keys, and these records have none.
     #[error("{} records have no key, which a compacted topic asks for", .0.len())]
     Keyless(Vec<u32>),
+    /// The number of the batch is not the next of its producer: something before it is missing, or was sent twice long ago.
+    #[error("producer {producer_id} sent the sequence number {stated}; the next is {expected}")]
+    OutOfOrderSequence {
+        /// Whose it is.
+        producer_id: i64,
+        /// Its number.
+        stated: i32,
+        /// The one that would be right.
+        expected: i32,
+    },
+    /// A newer instance of the producer has written, or the coordinator has ended its transaction in a newer epoch.
+    #[error("the producer's epoch is {stated}; {known} has been seen")]
+    InvalidProducerEpoch {
+        /// Its epoch.
+        stated: i16,
+        /// The newest.
+        known: i16,
+    },
+    /// The producer has a transaction open, and the batch is not of it.
+    #[error("producer {0} has a transaction open in this log: what it sends has to be part of that")]
+    InvalidTransaction(i64),
+    /// A newer coordinator has ended a transaction of this producer.
+    #[error("the coordinator's epoch is {stated}; {known} has been seen")]
+    CoordinatorFenced {
+        /// Its epoch.
+        stated: i32,
+        /// The newest.
+        known: i32,
+    },
+    /// So many producers have transactions open that no further one can be remembered; try again when some have ended.
+    #[error("{0} producers have transactions open on this shard; try again when some have ended")]
+    TooManyProducers(usize),
+    /// No further transaction can be begun, since it could not be remembered if it were aborted.
+    #[error(
+        "the logs of this shard hold {0} aborted transactions; shorten their retention, or delete records"
+    )]
+    TooManyAborted(usize),
     /// Too much waits for the disk already; try again.
     #[error("{0} bytes wait for the disk already; try again")]
     Overloaded(usize),

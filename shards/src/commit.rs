@@ -166,18 +166,23 @@ impl Commit {
         }
     }
 
-    /// Has `token` told when all that was appended so far is durable; `false` if it is already.
-    pub fn wait_for_all(&mut self, token: Token, appended: Appended) -> bool {
+    /// Has `token` told when all that was appended so far is written, or durable; `false` if it is already.
+    pub fn wait_for_all(&mut self, token: Token, appended: Appended, synced: bool) -> bool {
         let frame = match &mut self.filling {
             Some(filling) => {
-                filling.sync = true;
+                filling.sync |= synced;
                 filling.number
             }
             None => self.next_number - 1,
         };
-        let wait = frame > self.durable;
+        let (waiters, reached) = if synced {
+            (&mut self.sync_waiters, self.durable)
+        } else {
+            (&mut self.write_waiters, self.written)
+        };
+        let wait = frame > reached;
         if wait {
-            self.sync_waiters.push_back(Waiter { frame, token, appended });
+            waiters.push_back(Waiter { frame, token, appended });
         }
         wait
     }
@@ -479,7 +484,7 @@ impl Shard {
         }
         for &(log, end) in &frame.touched {
             let Some(state) = self.logs.get_mut(&log) else { continue };
-            state.high_watermark = state.high_watermark.max(end);
+            state.durable_to(end);
             if std::mem::take(&mut state.watched) && !canary::on(Canary::LoseWaiter) {
                 self.events.push_back(Event::Advanced { log });
             }

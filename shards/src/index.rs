@@ -1,10 +1,12 @@
 //! What the shard knows of a log: where it stands, and in which segments its records are.
 
-use crate::api::{Isolation, LogState};
+use crate::api::{Aborted, Isolation, LogState};
 use crate::config::LogConfig;
 use crate::format::entry::{EntryHeader, EntryKind};
 use crate::format::footer::{RUN_BYTES, Run};
+use crate::producers::Producers;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// Entries of the same run stand at most this far apart, in bytes.
 const RUN_GAP: u64 = 4096;
@@ -108,6 +110,8 @@ pub(crate) struct Log {
     /// In the order of their offsets, which do not overlap.
     pub extents: VecDeque<Extent>,
     pub watched: bool,
+    /// What is known of its producers and transactions; most logs have none.
+    pub producers: Option<Box<Producers>>,
     /// The frame that last took records of this log, and their place in the frame's list of such logs.
     pub touched: (u64, u32),
 }
@@ -121,6 +125,7 @@ impl Log {
             end,
             extents: VecDeque::new(),
             watched: false,
+            producers: None,
             touched: (0, 0),
         }
     }
@@ -131,7 +136,26 @@ impl Log {
 
     /// What readers of committed records may see ends here.
     pub fn last_stable(&self) -> u64 {
-        self.high_watermark
+        let first = self.producers.as_ref().and_then(|producers| producers.unstable.first());
+        first.map_or(self.high_watermark, |first| first.max(self.start).min(self.high_watermark))
+    }
+
+    /// All before this offset is durable.
+    pub fn durable_to(&mut self, end: u64) {
+        self.high_watermark = self.high_watermark.max(end);
+        if let Some(producers) = &mut self.producers {
+            producers.unstable.durable_to(self.high_watermark);
+        }
+    }
+
+    /// Aborted transactions with records at these offsets, for readers who have to know.
+    pub fn aborted(&self, isolation: Isolation, offsets: Range<u64>) -> Vec<Aborted> {
+        match (&self.producers, isolation) {
+            (Some(producers), Isolation::Committed) => {
+                producers.unstable.aborted_in(offsets.start, offsets.end)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Where what a reader may see ends.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+mod append;
 mod assembly;
 mod buffers;
 pub mod canary;
@@ -17,6 +18,7 @@ pub mod io;
 mod map;
 pub mod mend;
 mod ops;
+mod producers;
 mod reads;
 mod rebuild;
 mod recovery;
@@ -27,4 +29,5 @@ mod segments;
 pub mod shard;
 pub mod stats;
 mod tail;
+mod unstable;
 mod upkeep;

@@ -9,8 +9,10 @@ use crate::commit::Commit;
 use crate::config::LogConfig;
 use crate::format::entry::{EntryHeader, EntryKind, FLAG_RELOCATED, PayloadCodec};
 use crate::format::footer::LogSnapshot;
+use crate::format::states::LogStates;
 use crate::index::{Extent, Log};
 use crate::io::FileId;
+use crate::producers::Producers;
 use crate::segments::SegmentState;
 use crate::shard::{Shard, control_entry};
 use std::ops::Range;
@@ -20,6 +22,8 @@ use std::ops::Range;
 pub struct Standing {
     /// Where the logs stand, each once.
     pub logs: Vec<LogSnapshot>,
+    /// What is known of their producers and transactions.
+    pub states: Vec<LogStates>,
     /// The number of the next segment.
     pub next_segment: u64,
     /// The number of the next frame.
@@ -57,6 +61,7 @@ impl Shard {
     pub fn standing(&self) -> Standing {
         Standing {
             logs: self.snapshot(),
+            states: self.log_states(),
             next_segment: self.segments.next_number,
             next_frame: self.commit.current_frame(),
             last_frame: self.commit.counted_before(self.commit.current_frame()),
@@ -96,6 +101,12 @@ impl Shard {
             state.high_watermark = state.end;
             self.forget_before_start(log);
         }
+        for states in &standing.states {
+            if let Some(state) = self.logs.get_mut(&states.log) {
+                state.producers = Some(Box::new(Producers::from_states(states.clone())));
+            }
+        }
+        self.count_producers();
     }
 
     /// The offsets of each log that no segment holds though one should, in order.

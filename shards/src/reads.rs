@@ -540,7 +540,27 @@ impl Shard {
                 return Err(ReadError::Damaged { offset: read.offset, reason });
             }
         }
-        Ok(ReadData { pieces, bytes, next_offset, aborted: Vec::new(), state })
+        let mut data = ReadData { pieces, bytes, next_offset, aborted: Vec::new(), state };
+        if let Want::Batches(_, isolation) = read.want {
+            self.note_aborted(read.log, read.offset, isolation, &mut data)?;
+        }
+        Ok(data)
+    }
+
+    /// Adds to what was read from `offset` on what its reader has to know of transactions.
+    fn note_aborted(
+        &self,
+        log: LogId,
+        offset: u64,
+        isolation: Isolation,
+        data: &mut ReadData,
+    ) -> Result<(), ReadError> {
+        if isolation == Isolation::Committed {
+            // What was deleted meanwhile is not remembered any more.
+            self.readable(log, offset)?;
+            data.aborted = self.logs[&log].aborted(isolation, offset..data.next_offset);
+        }
+        Ok(())
     }
 
     /// Reports a place of damage, once.

@@ -16,6 +16,7 @@ use crate::format::MAX_NUMBER;
 use crate::format::ends::HEAD_BYTES;
 use crate::format::footer::{LogSnapshot, Row, Trailer};
 use crate::format::segment::{FirstBlock, SegmentHeader, spare_block};
+use crate::format::states::LogStates;
 use crate::index::Extent;
 use crate::io::{BLOCK_BYTES, ExistingFile, FileId, IoDone, IoId, IoOp, IoResult};
 use crate::map::{Map, Set};
@@ -38,6 +39,8 @@ enum Job {
     Head(usize),
     Tail(usize),
     Directory(usize),
+    /// What the footer of a sealed segment says of producers and transactions; and where that begins in what is read.
+    States(usize, usize),
     Search(usize),
     Scan,
     /// The first block of a segment: it comes before the footer, which says that it was there.
@@ -98,6 +101,8 @@ pub(crate) struct Recovery {
     with_header: Set<u64>,
     jobs: Map<IoId, Job>,
     sealed: Vec<SealedFile>,
+    /// What the newest footer says of producers and transactions.
+    states: Vec<LogStates>,
     unsealed: VecDeque<UnsealedFile>,
     scan: Option<Scan>,
     /// Frames that need not be found by a scan.
@@ -207,6 +212,7 @@ impl Recovery {
                 self.take_directory(k, &data);
                 self.opened(shard);
             }
+            Some(Job::States(k, skip)) => self.states_read(shard, k, &data[skip..]),
             Some(Job::Search(k)) => self.search_read(shard, k, &data),
             Some(Job::Scan) => self.scan_read(shard, id, data),
             Some(Job::Sync(_) | Job::Header(_) | Job::Spare(..)) | None => {}
@@ -241,8 +247,16 @@ impl Recovery {
         let logs: Vec<LogId> = shard.logs.keys().copied().collect();
         for log in logs {
             let state = shard.logs.get_mut(&log).expect("it was listed");
-            state.high_watermark = if canary::on(Canary::WatermarkBack) { state.start } else { state.end };
+            state.durable_to(state.end);
+            if canary::on(Canary::WatermarkBack) {
+                state.high_watermark = state.start;
+            }
             shard.forget_before_start(log);
+        }
+        shard.count_producers();
+        // There may be more than there was room for: those that had been forgotten are found again.
+        if let Err(error) = shard.make_room_for_producers(0) {
+            tracing::warn!(%error, "more producers are remembered than there is room for");
         }
         let last = self.sealed.iter().map(|s| s.trailer.last_frame).max().unwrap_or(0).max(self.expected - 1);
         let mut counted = last;
@@ -254,11 +268,12 @@ impl Recovery {
         shard.report_holes();
         let scanned: Vec<u64> =
             shard.segments.iter().filter(|s| s.state == SegmentState::Closed).map(|s| s.number).collect();
-        let snapshot = shard.snapshot();
+        let (snapshot, states) = (shard.snapshot(), shard.states());
         for number in scanned {
             let segment = shard.segments.get_mut(number).expect("it was listed");
             segment.empty_after = 0;
             segment.snapshot.clone_from(&snapshot);
+            segment.states.clone_from(&states);
             if segment.last_frame == 0 {
                 self.take_empty_segment(shard, number);
                 continue;

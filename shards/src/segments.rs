@@ -44,6 +44,8 @@ pub(crate) struct Segment {
     pub total_bytes: u64,
     /// The logs as they stood when it was closed.
     pub snapshot: Vec<LogSnapshot>,
+    /// Likewise, their producers and transactions, as a footer has them.
+    pub states: Vec<u8>,
     /// Where its footer begins, once sealed.
     pub footer_at: u64,
     /// The rows of the footer while it is being written.
@@ -75,6 +77,7 @@ impl Segment {
             live_bytes: 0,
             total_bytes: 0,
             snapshot: Vec::new(),
+            states: Vec::new(),
             footer_at: 0,
             rows: Vec::new(),
             directory: Vec::new(),

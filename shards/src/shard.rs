@@ -5,10 +5,9 @@ pub use crate::api::*;
 use crate::buffers::ChunkPool;
 use crate::canary::{self, Canary};
 use crate::commit::Commit;
-use crate::config::{LogConfig, ShardConfig, Timestamps};
+use crate::config::{LogConfig, ShardConfig};
 use crate::format::entry::{EntryHeader, EntryKind, PayloadCodec};
-use crate::incoming;
-use crate::index::{Log, Place};
+use crate::index::Log;
 use crate::io::{ExistingFile, IoDone, IoId, IoOp, IoResult};
 use crate::map::Map;
 use crate::ops::{Ops, Purpose};
@@ -17,6 +16,7 @@ use crate::recovery::Recovery;
 use crate::segments::Segments;
 use crate::stats::ShardStats;
 use crate::tail::TailCache;
+use crate::upkeep::Totals;
 use std::collections::VecDeque;
 
 /// One shard.
@@ -48,7 +48,9 @@ pub struct Shard {
     pub(crate) wall_ms: u64,
     pub(crate) closing: bool,
     /// Where batches are given the time of the append.
-    stamped: Vec<u8>,
+    pub(crate) stamped: Vec<u8>,
+    /// How much is remembered of producers and transactions.
+    pub(crate) totals: Totals,
     /// Whether sealing or recycling may have become possible.
     pub(crate) work_due: bool,
 }
@@ -76,6 +78,7 @@ impl Shard {
             wall_ms: now_ms,
             closing: false,
             stamped: Vec::new(),
+            totals: Totals::default(),
             work_due: false,
             config,
         };
@@ -123,98 +126,10 @@ impl Shard {
         self.logs.get(&log).map(Log::state)
     }
 
-    /// Checks and appends one batch, and says where it stands. The token comes back by [`Event::Appended`] or
-    /// [`Event::AppendFailed`]; for [`Acks::None`] it does not.
-    ///
-    /// # Errors
-    /// See [`AppendError`]; nothing was appended then.
-    pub fn append(
-        &mut self,
-        log: LogId,
-        payload: Payload<&[u8]>,
-        acks: Acks,
-        token: Token,
-    ) -> Result<Appended, AppendError> {
-        self.admit()?;
-        let state = self.logs.get(&log).ok_or(AppendError::UnknownLog(log))?;
-        self.admit_records(&state.config)?;
-        let now_ms = self.wall_ms as i64;
-        incoming::check(payload, &state.config, self.config.max_batch_bytes, now_ms)?;
-        let append_time = (state.config.timestamps == Timestamps::Append).then_some(now_ms);
-        let appended = Appended { base_offset: state.end, append_time, log_start: state.start };
-        if append_time.is_some() {
-            let mut stamped = std::mem::take(&mut self.stamped);
-            incoming::stamp(payload, now_ms, &mut stamped);
-            let stored = self.store(log, payload.map(|_| stamped.as_slice()), appended, acks, token);
-            self.stamped = stamped;
-            stored?;
-        } else {
-            self.store(log, payload, appended, acks, token)?;
-        }
-        Ok(appended)
-    }
-
-    fn store(
-        &mut self,
-        log: LogId,
-        payload: Payload<&[u8]>,
-        appended: Appended,
-        acks: Acks,
-        token: Token,
-    ) -> Result<(), AppendError> {
-        let entry = incoming::describe(log, appended.base_offset, payload, self.wall_ms as i64)?;
-        let place = self.place(&entry, payload.batch(), acks == Acks::Synced)?;
-        self.index_records(place, &entry);
-        match acks {
-            Acks::None => {}
-            Acks::Written => self.commit.wait(token, appended, false),
-            Acks::Synced => self.commit.wait(token, appended, true),
-        }
-        self.stats.appended_batches += 1;
-        self.stats.appended_records += u64::from(entry.record_count);
-        Ok(())
-    }
-
-    /// Whether anything can be appended now.
-    fn admit(&self) -> Result<(), AppendError> {
-        if let Some(reason) = &self.commit.fenced {
-            return Err(AppendError::Fenced(reason.clone()));
-        }
-        if self.closing || self.recovery.is_some() {
-            return Err(AppendError::Closed);
-        }
-        let pending = self.commit.pending_bytes();
-        if pending >= self.config.max_pending_bytes {
-            return Err(if self.upkeep.is_full() {
-                AppendError::Full
-            } else {
-                AppendError::Overloaded(pending)
-            });
-        }
-        Ok(())
-    }
-
-    /// Whether records of a log can be appended now. On a full disk the last spare segment is for what frees space: deletions,
-    /// retention, the cleaner.
-    fn admit_records(&self, config: &LogConfig) -> Result<(), AppendError> {
-        if config.essential {
-            return Ok(());
-        }
-        if self.upkeep.is_full() && self.segments.spares.is_empty() {
-            return Err(AppendError::Full);
-        }
-        if self.may_need_last_spare() {
-            return Err(AppendError::NoSpareYet);
-        }
-        Ok(())
-    }
-
-    /// Takes an entry of records that was placed into the index.
-    pub(crate) fn index_records(&mut self, place: Place, entry: &EntryHeader) {
-        let state = self.logs.get_mut(&entry.log).expect("the log was looked up");
-        let (extents, runs) = state.push(place, entry);
-        self.count_entry(place.segment, entry.entry_bytes() as u64, extents, runs);
-        self.touch(entry.log, entry.end_offset());
+    /// What is known of the producers of a log, in the order of their ids.
+    pub fn producers(&self, log: LogId) -> Option<Vec<ProducerInfo>> {
+        let state = self.logs.get(&log)?;
+        Some(state.producers.as_ref().map_or(Vec::new(), |producers| producers.infos()))
     }
 
     /// Moves a log's start to `before`, at most to the high watermark, and gives the new start. The token comes back
@@ -230,7 +145,7 @@ impl Shard {
         if start <= state.start {
             let start = state.start;
             // What moved it there may not be durable yet.
-            if !self.commit.wait_for_all(token, moved(start)) {
+            if !self.commit.wait_for_all(token, moved(start), true) {
                 self.events.push_back(Event::Appended { token, appended: moved(start) });
             }
             return Ok(start);
@@ -253,6 +168,9 @@ impl Shard {
     pub(crate) fn forget_before_start(&mut self, log: LogId) {
         let Some(state) = self.logs.get_mut(&log) else { return };
         let gone = state.extents.partition_point(|e| e.end <= state.start);
+        if let Some(producers) = &mut state.producers {
+            producers.unstable.trim(state.start);
+        }
         for extent in state.extents.drain(..gone).collect::<Vec<_>>() {
             self.forget_extent(extent.segment, extent.bytes);
         }

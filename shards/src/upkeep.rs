@@ -1,10 +1,12 @@
 //! The life of segments: spare files, rolling, sealing, recycling, retention.
 
 mod fullness;
+mod producers;
 mod retention;
 mod sealing;
 mod spares;
 
+pub(crate) use self::producers::Totals;
 use crate::api::AppendError;
 use crate::canary::{self, Canary};
 use crate::format::align_up;
@@ -43,6 +45,7 @@ pub(crate) struct Upkeep {
     window_at: u64,
     busy: bool,
     retention_at: u64,
+    pub producers_at: u64,
 }
 
 impl Upkeep {
@@ -87,7 +90,8 @@ impl Shard {
         let runs = (segment.runs + in_frame) * MAX_RUN_BYTES;
         let rows = (segment.extents + in_frame.min(self.logs.len() + 1)) * (ROW_BYTES + 4);
         let snapshot = (self.logs.len() + self.dropped.len()) * SNAPSHOT_BYTES;
-        align_up(runs + rows + snapshot + TRAILER_BYTES + 2 * BLOCK_BYTES, BLOCK_BYTES) as u64
+        let states = self.totals.states_bytes();
+        align_up(runs + rows + snapshot + states + TRAILER_BYTES + 2 * BLOCK_BYTES, BLOCK_BYTES) as u64
     }
 
     /// Ends the active segment and makes `next` the active one.
@@ -113,7 +117,7 @@ impl Shard {
     /// The active segment takes no more frames.
     pub(crate) fn close_active(&mut self) {
         let Some(number) = self.active.take() else { return };
-        let snapshot = self.snapshot();
+        let (snapshot, states) = (self.snapshot(), self.states());
         let segment = self.segments.get_mut(number).expect("the active segment is known");
         if segment.position == 0 {
             // Nothing was ever written to it.
@@ -122,7 +126,7 @@ impl Shard {
             return;
         }
         segment.state = SegmentState::Closed;
-        segment.snapshot = snapshot;
+        (segment.snapshot, segment.states) = (snapshot, states);
     }
 
     pub(crate) fn snapshot(&self) -> Vec<LogSnapshot> {
@@ -188,6 +192,7 @@ impl Shard {
             self.upkeep.retention_at = self.now_ms + RETENTION_EVERY_MS;
             self.retain();
         }
+        self.forget_producers();
         self.fill_spares();
         self.trim_spares();
         self.clean();

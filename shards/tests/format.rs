@@ -12,6 +12,9 @@ use ringmail_shards::format::footer::{
 };
 use ringmail_shards::format::frame::{self, FrameHeader};
 use ringmail_shards::format::segment::{FirstBlock, SegmentHeader, parse_first_block, spare_block};
+use ringmail_shards::format::states::{
+    AbortedState, LogStates, ProducerState, SentBatch, parse_states, put_states,
+};
 use ringmail_shards::format::{FORMAT_VERSION, MAX_NUMBER};
 use ringmail_shards::io::{BLOCK_BYTES, FileId};
 use ringmail_wire::batch::{BatchBuilder, Compression, set_base_offset};
@@ -240,12 +243,40 @@ fn the_entry_of_a_batch_of_kafka() {
     assert_eq!(entry.payload(&made), Ok(&batch[..]));
 }
 
+fn states() -> Vec<LogStates> {
+    let sent = SentBatch { first: 5, last: 6, base_offset: 43, timestamp: TIMESTAMP };
+    let open = ProducerState {
+        id: 9,
+        epoch: 2,
+        coordinator_epoch: -1,
+        used_ms: TIMESTAMP as u64 + 1,
+        transaction: Some(43),
+        sent: vec![sent],
+    };
+    let ended = ProducerState {
+        id: 3,
+        epoch: 0,
+        coordinator_epoch: 1,
+        used_ms: TIMESTAMP as u64,
+        transaction: None,
+        sent: Vec::new(),
+    };
+    let aborted = vec![AbortedState { producer_id: 3, first: 40, last: 42, stable: 43 }];
+    vec![LogStates { log: 7, producers: vec![ended, open], aborted }]
+}
+
 #[test]
 fn the_footer() {
     let (runs, snapshots) = (runs(), snapshots());
-    let footer = footer::build(1, 5, 901, &[FooterExtent { row: row(), runs: &runs }], &snapshots);
+    let mut numbers = Vec::new();
+    states().iter().for_each(|states| put_states(&mut numbers, states));
+    let extent = FooterExtent { row: row(), runs: &runs };
+    let footer = footer::build(1, 5, 901, &[extent], &snapshots, &numbers);
     let section = row().section_bytes as usize;
     holds("section", &footer.sections[..section]);
+    let states_at = footer.sections.len() - numbers.len() - 4;
+    assert!(footer.sections[section..states_at].iter().all(|byte| *byte == 0));
+    holds("states", &footer.sections[states_at..]);
     holds("row", &footer.directory[..56]);
     holds("snapshots", &footer.directory[56..120]);
     holds("trailer", &footer.directory[BLOCK_BYTES - 64..]);
@@ -259,6 +290,8 @@ fn the_footer() {
     let trailer = Trailer::parse(&page).expect("a trailer");
     assert_eq!((trailer.shard, trailer.segment, trailer.last_frame), (1, 5, 901));
     assert_eq!((trailer.footer_bytes, trailer.directory_bytes), (8192, 4096));
+    assert_eq!(trailer.states_at(), states_at as u64);
+    assert_eq!(parse_states(&example("states"), 5, trailer.states_at()), Some(states()));
     assert_eq!(trailer.directory(&page), Some((vec![row()], snapshots.to_vec())));
 }
 

@@ -80,7 +80,12 @@ impl From<AppendError> for Fault {
             AppendError::Batch(_)
             | AppendError::KafkaBatch(_)
             | AppendError::Timestamp { .. }
-            | AppendError::Keyless(_) => ErrorCode::InvalidBatch,
+            | AppendError::Keyless(_)
+            | AppendError::OutOfOrderSequence { .. }
+            | AppendError::InvalidProducerEpoch { .. }
+            | AppendError::InvalidTransaction(_)
+            | AppendError::CoordinatorFenced { .. } => ErrorCode::InvalidBatch,
+            AppendError::TooManyProducers(_) | AppendError::TooManyAborted(_) => ErrorCode::Overloaded,
             AppendError::TooLarge { .. } => ErrorCode::BatchTooLarge,
             AppendError::Overloaded(_) | AppendError::NoSpareYet => ErrorCode::Overloaded,
             AppendError::Full => ErrorCode::StorageFull,

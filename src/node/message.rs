@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ringmail_kafka::batch::Marker;
 use ringmail_shards::api::{
-    AppendError, Appended, Isolation, LogState, OffsetAtTime, Payload, ReadData, ReadError, TimeQuery,
+    AppendError, Appended, Isolation, LogState, OffsetAtTime, Payload, ProducerInfo, ReadData, ReadError,
+    TimeQuery,
 };
 use ringmail_wire::protocol::{Acks, LogId};
 
@@ -75,6 +77,13 @@ pub enum Question {
         /// When to answer; without acknowledgement, once it was taken or refused.
         acks: Acks,
     },
+    /// End a transaction by a marker, and answer once that is durable.
+    Marker {
+        /// In which log.
+        log: LogId,
+        /// The end.
+        marker: Marker,
+    },
     /// Move the log's start.
     DeleteRecords {
         /// Of which log.
@@ -107,12 +116,17 @@ pub enum Question {
         /// Which.
         log: LogId,
     },
+    /// Say what is known of the log's producers.
+    Producers {
+        /// Which.
+        log: LogId,
+    },
 }
 
 /// How something that was asked of a log, or of the catalog, ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// An append; or a deletion of records, with the new start as base offset.
+    /// An append, of a marker too; or a deletion of records, with the new start as base offset.
     Appended(Result<Appended, AppendError>),
     /// A read.
     Read(Result<ReadData, ReadError>),
@@ -120,6 +134,8 @@ pub enum Outcome {
     Offset(Result<OffsetAtTime, ReadError>),
     /// A state.
     State(Result<LogState, ReadError>),
+    /// The producers of a log, in the order of their ids.
+    Producers(Result<Vec<ProducerInfo>, ReadError>),
     /// A watched log has advanced, or is gone.
     Advanced,
     /// A change of the catalog: durable, and applied on every shard.

@@ -6,6 +6,7 @@ use ringmail_shards::format::ends::HEAD_BYTES;
 use ringmail_shards::format::entry::EntryKind;
 use ringmail_shards::format::footer::{LogSnapshot, ROW_BYTES, Row, SNAPSHOT_BYTES, TRAILER_BYTES};
 use ringmail_shards::format::segment::SEGMENT_HEADER_BYTES;
+use ringmail_shards::format::states::parse_states;
 use ringmail_shards::scan::FoundFrame;
 
 use super::files::{OfflineError, SegmentPath};
@@ -231,9 +232,16 @@ impl Verifier {
         let footer = segment.read(segment.frames_end(), trailer.footer_bytes)?;
         let sections_end = rows.iter().map(|r| r.section_at as usize + r.section_bytes as usize).max();
         let directory = (trailer.footer_bytes - trailer.directory_bytes) as usize;
+        let states = trailer.states_at() as usize;
+        if states < directory
+            && parse_states(&footer[states..directory], trailer.segment, trailer.states_at()).is_none()
+        {
+            let what = "what the footer says of producers is damaged".to_owned();
+            self.report.damage.push(finding(segment, Some(segment.frames_end() + states as u64), what));
+        }
         let directory_end = directory + rows.len() * ROW_BYTES + snapshots * SNAPSHOT_BYTES;
         let trailer_at = footer.len().saturating_sub(TRAILER_BYTES);
-        for (from, to) in [(sections_end.unwrap_or(0), directory), (directory_end, trailer_at)] {
+        for (from, to) in [(sections_end.unwrap_or(0), states), (directory_end, trailer_at)] {
             if let Some(at) = not_zero(&footer, from, to) {
                 let what = "the padding of the footer is not zero".to_owned();
                 self.report.damage.push(finding(segment, Some(segment.frames_end() + at as u64), what));

@@ -99,7 +99,7 @@ fn footer() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
         lost: false,
     };
     let snapshots = [LogSnapshot { log: 7, start: 0, end: 3, dropped: false }];
-    let footer = footer::build(0, 1, 3, &[FooterExtent { row, runs: &runs }], &snapshots);
+    let footer = footer::build(0, 1, 3, &[FooterExtent { row, runs: &runs }], &snapshots, &[]);
     let section = footer.sections[..footer.rows[0].section_bytes as usize].to_vec();
     let mut end = footer.directory[..56 + 32].to_vec();
     end.resize(192 - 64, 0);

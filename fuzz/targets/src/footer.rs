@@ -4,6 +4,7 @@ use ringmail_shards::format::footer::{
     self, FooterExtent, ROW_BYTES, Row, Run, SNAPSHOT_BYTES, TRAILER_BYTES, Trailer, parse_section,
     section_crc,
 };
+use ringmail_shards::format::states::{parse_states, put_states};
 use ringmail_wire::crc::crc32c;
 
 /// The segment that the sections are of.
@@ -19,6 +20,7 @@ pub fn footer(input: &[u8]) {
             round_trip(&runs);
         }
     }
+    round_trip_of_states(input);
     let mut end = input.to_vec();
     sign_trailer(&mut end);
     for end in [input, &end] {
@@ -39,9 +41,18 @@ fn round_trip(runs: &[Run]) {
         relocated: false,
         lost: false,
     };
-    let written = footer::build(0, SEGMENT, 1, &[FooterExtent { row, runs }], &[]);
+    let written = footer::build(0, SEGMENT, 1, &[FooterExtent { row, runs }], &[], &[]);
     let section = &written.sections[..written.rows[0].section_bytes as usize];
     assert_eq!(parse_section(section, SEGMENT, 0).as_deref(), Some(runs));
+}
+
+/// States that can be read are written as what reads again as the same.
+fn round_trip_of_states(numbers: &[u8]) {
+    let signed = |numbers: &[u8]| [numbers, &section_crc(numbers, SEGMENT, 0).to_le_bytes()].concat();
+    let Some(logs) = parse_states(&signed(numbers), SEGMENT, 0) else { return };
+    let mut written = Vec::new();
+    logs.iter().for_each(|states| put_states(&mut written, states));
+    assert_eq!(parse_states(&signed(&written), SEGMENT, 0), Some(logs));
 }
 
 fn read_end(end: &[u8]) {

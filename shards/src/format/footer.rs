@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! sections    one per row: the runs of one extent, LEB128 numbers, then their CRC-32C (u32)
-//! padding     to a multiple of 4 KiB
+//! padding
+//! states      what is known of producers and transactions ([`super::states`]), up to a multiple of 4 KiB
 //! directory   rows of 56 bytes, in the order of log and base offset
 //! snapshot    32 bytes per log of the shard, as it stood when the segment was closed
 //! padding
@@ -127,6 +128,8 @@ pub struct Trailer {
     pub rows: u32,
     /// Logs in the snapshot.
     pub snapshots: u32,
+    /// Bytes of the states, which end where the directory begins; 0 if there are none.
+    pub states_bytes: u32,
     /// The number of the segment's last frame.
     pub last_frame: u64,
     directory_crc: u32,
@@ -136,7 +139,7 @@ pub struct Trailer {
 /// start-up finds whole has all its sections.
 #[derive(Debug)]
 pub struct Footer {
-    /// The sections, a multiple of 4 KiB.
+    /// Sections and states, a multiple of 4 KiB.
     pub sections: Vec<u8>,
     /// Directory, snapshot and trailer, a multiple of 4 KiB, which end where the file ends.
     pub directory: Vec<u8>,
@@ -144,13 +147,14 @@ pub struct Footer {
     pub rows: Vec<Row>,
 }
 
-/// Builds a footer. Extents are in the order of log and base offset.
+/// Builds a footer. Extents are in the order of log and base offset; `states` are the numbers of [`super::states`].
 pub fn build(
     shard: u16,
     segment: u64,
     last_frame: u64,
     extents: &[FooterExtent<'_>],
     snapshots: &[LogSnapshot],
+    states: &[u8],
 ) -> Footer {
     let mut sections = Vec::new();
     let mut rows = Vec::with_capacity(extents.len());
@@ -159,7 +163,7 @@ pub fn build(
         put_section(&mut sections, extent.runs, segment, section_at);
         rows.push(Row { section_at, section_bytes: sections.len() as u32 - section_at, ..extent.row });
     }
-    sections.resize(align_up(sections.len(), BLOCK_BYTES), 0);
+    let states_bytes = put_states(&mut sections, states, segment);
     let mut directory = Vec::new();
     for row in &rows {
         put_row(&mut directory, row);
@@ -177,6 +181,7 @@ pub fn build(
         directory_bytes: directory_bytes as u64,
         rows: rows.len() as u32,
         snapshots: snapshots.len() as u32,
+        states_bytes,
         last_frame,
         directory_crc,
     };
@@ -197,6 +202,7 @@ impl Trailer {
         put!(b, 44, self.snapshots);
         put!(b, 48, self.last_frame);
         put!(b, 56, self.directory_crc);
+        put!(b, 60, self.states_bytes);
         let crc = crc32c(&b[12..]);
         put!(b, 8, crc);
         b
@@ -216,11 +222,14 @@ impl Trailer {
             snapshots: field!(b, 44, u32),
             last_frame: field!(b, 48, u64),
             directory_crc: field!(b, 56, u32),
+            states_bytes: field!(b, 60, u32),
         })?;
         let contents = u64::from(trailer.rows) * ROW_BYTES as u64
             + u64::from(trailer.snapshots) * SNAPSHOT_BYTES as u64
             + TRAILER_BYTES as u64;
-        let fits = contents <= trailer.directory_bytes && trailer.directory_bytes <= trailer.footer_bytes;
+        let rest = trailer.footer_bytes.checked_sub(trailer.directory_bytes);
+        let fits = contents <= trailer.directory_bytes
+            && rest.is_some_and(|rest| u64::from(trailer.states_bytes) <= rest);
         let blocks = |bytes: u64| bytes.is_multiple_of(BLOCK_BYTES as u64);
         let fits = fits && blocks(trailer.footer_bytes) && blocks(trailer.directory_bytes);
         let in_range = trailer.segment < MAX_NUMBER && trailer.last_frame < MAX_NUMBER;
@@ -246,8 +255,26 @@ impl Trailer {
 
     fn has_section(&self, row: &Row) -> bool {
         let end = u64::from(row.section_at) + u64::from(row.section_bytes);
-        end <= self.footer_bytes - self.directory_bytes
+        end <= self.states_at()
     }
+
+    /// Where the states begin, in bytes from the start of the footer; if there are none, where the directory does.
+    pub fn states_at(&self) -> u64 {
+        self.footer_bytes - self.directory_bytes - u64::from(self.states_bytes)
+    }
+}
+
+/// Appends the states so that they end with a block; gives their bytes. The block ends even if there are none.
+fn put_states(sections: &mut Vec<u8>, states: &[u8], segment: u64) -> u32 {
+    let bytes = if states.is_empty() { 0 } else { states.len() + 4 };
+    let end = align_up(sections.len() + bytes, BLOCK_BYTES);
+    sections.resize(end - bytes, 0);
+    if bytes > 0 {
+        let crc = section_crc(states, segment, sections.len() as u32);
+        sections.extend_from_slice(states);
+        sections.extend_from_slice(&crc.to_le_bytes());
+    }
+    bytes as u32
 }
 
 fn put_row(out: &mut Vec<u8>, row: &Row) {

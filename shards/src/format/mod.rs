@@ -9,6 +9,7 @@ pub mod entry;
 pub mod footer;
 pub mod frame;
 pub mod segment;
+pub mod states;
 mod varint;
 
 /// The version of everything in this module.

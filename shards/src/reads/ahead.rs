@@ -33,8 +33,9 @@ impl Shard {
         let ahead = self.reads.ahead.remove(&key)?;
         self.reads.ahead_bytes -= ahead.bytes.min(self.reads.ahead_bytes);
         if let Some(mut data) = ahead.result {
-            if let Some(log) = self.logs.get(&log) {
-                data.state = log.state_without_bytes();
+            if let Some(state) = self.logs.get(&log) {
+                data.state = state.state_without_bytes();
+                data.aborted = state.aborted(isolation, offset..data.next_offset);
             }
             self.read_ahead(log, ahead.next, ahead.max_bytes, isolation);
             return Some(Answer::Now(Ok(data)));

@@ -6,10 +6,12 @@ use crate::damage::Damage;
 use crate::format::ends::{Ends, HEAD_BYTES};
 use crate::format::footer::Row;
 use crate::format::segment::{FirstBlock, SegmentHeader};
+use crate::format::states::parse_states;
 use crate::index::{Extent, ExtentIndex, Log};
 use crate::io::{BLOCK_BYTES, FileId, IoOp};
 use crate::map::Set;
 use crate::ops::Purpose;
+use crate::producers::Producers;
 use crate::segments::{Segment, SegmentState, Spare};
 use crate::shard::Shard;
 use bytes::Bytes;
@@ -52,7 +54,7 @@ impl Recovery {
             self.opening += 1;
             self.take_only_footer(shard, k);
         } else {
-            self.take_sealed(shard);
+            self.find_states(shard);
         }
     }
 
@@ -237,6 +239,39 @@ impl Recovery {
         });
     }
 
+    /// The newest footer says what is known of producers and transactions.
+    fn find_states(&mut self, shard: &mut Shard) {
+        let by_age = |s: &SealedFile| (s.number, Reverse(s.file));
+        let newest = (0..self.sealed.len()).max_by_key(|k| by_age(&self.sealed[*k]));
+        let Some(k) = newest.filter(|k| self.sealed[*k].trailer.states_bytes > 0) else {
+            return self.take_sealed(shard);
+        };
+        let SealedFile { file, bytes, trailer, .. } = self.sealed[k];
+        let at = bytes - trailer.footer_bytes + trailer.states_at();
+        let from = at & !(BLOCK_BYTES as u64 - 1);
+        let length = (bytes - trailer.directory_bytes - from) as usize;
+        self.read(shard, Job::States(k, (at - from) as usize), file, from, length);
+    }
+
+    pub(super) fn states_read(&mut self, shard: &mut Shard, k: usize, states: &[u8]) {
+        let SealedFile { file, bytes, number, header, trailer, .. } = self.sealed[k];
+        if let Some(states) = parse_states(states, number, trailer.states_at()) {
+            self.states = states;
+            return self.take_sealed(shard);
+        }
+        shard.report_damage(Damage {
+            file,
+            segment: Some(number),
+            position: bytes - trailer.footer_bytes + trailer.states_at(),
+            bytes: trailer.states_bytes.into(),
+            reason: "what the footer says of producers is damaged; it is found by a scan".into(),
+        });
+        // As if it had no footer: the one before says what was before it.
+        self.sealed.remove(k);
+        self.unsealed.push_back(UnsealedFile { file, bytes, number, header });
+        self.find_states(shard);
+    }
+
     fn take_sealed(&mut self, shard: &mut Shard) {
         // By file within a number: reads complete in any order, and each start is to find the same.
         self.sealed.sort_by_key(|s| (s.number, s.file));
@@ -250,6 +285,11 @@ impl Recovery {
                 } else {
                     shard.logs.insert(s.log, Log::new(LogConfig::KEEP, s.start, s.end));
                 }
+            }
+        }
+        for states in std::mem::take(&mut self.states) {
+            if let Some(log) = shard.logs.get_mut(&states.log) {
+                log.producers = Some(Box::new(Producers::from_states(states)));
             }
         }
         self.account();

@@ -29,6 +29,11 @@ impl Shard {
             return self.count_dead(place.segment, bytes, 0);
         }
         let state = self.logs.entry(entry.log).or_insert_with(|| Log::new(LogConfig::KEEP, 0, 0));
+        // What a newer footer says of producers counts this entry in.
+        if entry.base_offset >= state.end {
+            self.take_producer(entry);
+        }
+        let state = self.logs.get_mut(&entry.log).expect("it is there by now");
         let last_end = state.extents.back().map_or(0, |e| e.end);
         let at = state.extent_from(entry.base_offset);
         if state.extents.get(at).is_some_and(|e| e.from <= entry.base_offset) {

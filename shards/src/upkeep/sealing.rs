@@ -41,8 +41,14 @@ impl Shard {
             .collect();
         extents.sort_unstable_by_key(|&(log, e)| (log, e.base));
         let described: Vec<_> = extents.iter().map(|&(log, extent)| describe(log, extent)).collect();
-        let Footer { sections, directory, rows } =
-            footer::build(self.config.shard, number, last_frame, &described, &segment.snapshot);
+        let Footer { sections, directory, rows } = footer::build(
+            self.config.shard,
+            number,
+            last_frame,
+            &described,
+            &segment.snapshot,
+            &segment.states,
+        );
         let footer_bytes = (sections.len() + directory.len()) as u64;
         // There may be more logs now than when room was left for the footer: then the file grows.
         let footer_at = file_bytes.saturating_sub(footer_bytes).max(position);
@@ -99,7 +105,7 @@ impl Shard {
             }
         }
         segment.state = SegmentState::Sealed;
-        segment.snapshot = Vec::new();
+        (segment.snapshot, segment.states) = (Vec::new(), Vec::new());
         for row in std::mem::take(&mut segment.rows) {
             let extents = self.logs.get_mut(&row.log).map(|l| &mut l.extents);
             let in_log =

@@ -262,7 +262,15 @@ impl World<'_> {
                 member.config.spare_segments > 1 && spares == 1
             }
             AppendError::Batch(_) => spoiled,
-            AppendError::KafkaBatch(_) | AppendError::Timestamp { .. } | AppendError::Keyless(_) => false,
+            AppendError::KafkaBatch(_)
+            | AppendError::Timestamp { .. }
+            | AppendError::Keyless(_)
+            | AppendError::OutOfOrderSequence { .. }
+            | AppendError::InvalidProducerEpoch { .. }
+            | AppendError::InvalidTransaction(_)
+            | AppendError::CoordinatorFenced { .. }
+            | AppendError::TooManyProducers(_)
+            | AppendError::TooManyAborted(_) => false,
             AppendError::TooLarge { .. } => bytes.is_some_and(|bytes| {
                 let frame = (bytes + FRAME_BYTES).next_multiple_of(BLOCK_BYTES);
                 let fits = frame <= member.config.segment_bytes as usize / 2;

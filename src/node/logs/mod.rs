@@ -14,9 +14,10 @@ mod watch;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use ringmail_kafka::batch::Marker;
 use ringmail_shards::api::{
-    Answer, AppendError, Appended, Event, Isolation, LogState, OffsetAtTime, Payload, ReadData, ReadError,
-    TimeQuery, Token,
+    Answer, AppendError, Appended, Event, Isolation, LogState, OffsetAtTime, Payload, ProducerInfo, ReadData,
+    ReadError, TimeQuery, Token,
 };
 use ringmail_shards::shard::Shard as Engine;
 use ringmail_shards::stats::ShardStats;
@@ -241,6 +242,31 @@ impl Logs {
         begun
     }
 
+    /// Begins to end a transaction in a log by a marker; the caller is told once that is durable, as of an append.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_marker(&mut self, log: LogId, marker: Marker, caller: Caller) -> Result<(), Refusal> {
+        let owner = self.owner(log).ok_or(Refusal::Error(AppendError::UnknownLog(log)))?;
+        if self.room(owner) == 0 {
+            return Err(Refusal::Busy(owner));
+        }
+        if owner == self.shard {
+            return self.append_marker_here(log, marker, caller).map_err(Refusal::Error);
+        }
+        self.ask(owner, Question::Marker { log, marker }, 0, caller);
+        Ok(())
+    }
+
+    fn append_marker_here(&mut self, log: LogId, marker: Marker, caller: Caller) -> Result<(), AppendError> {
+        let key = self.waiting.insert(caller);
+        let begun = self.engine.append_marker(log, marker, Token(key.to_u64()));
+        if begun.is_err() {
+            self.waiting.remove(key);
+        }
+        begun.map(drop)
+    }
+
     /// Begins to move the start of a log.
     ///
     /// # Errors
@@ -327,6 +353,22 @@ impl Logs {
                 Answer::Later
             }
         }
+    }
+
+    /// What is known of the producers of a log, in the order of their ids.
+    pub fn producers(&mut self, log: LogId, caller: Caller) -> Answer<Vec<ProducerInfo>> {
+        match self.owner(log) {
+            None => Answer::Now(Err(ReadError::UnknownLog(log))),
+            Some(owner) if owner == self.shard => Answer::Now(self.producers_here(log)),
+            Some(owner) => {
+                self.ask(owner, Question::Producers { log }, 0, caller);
+                Answer::Later
+            }
+        }
+    }
+
+    fn producers_here(&self, log: LogId) -> Result<Vec<ProducerInfo>, ReadError> {
+        self.engine.producers(log).ok_or(ReadError::UnknownLog(log))
     }
 
     fn state_here(&self, log: LogId) -> Result<LogState, ReadError> {

@@ -1,6 +1,7 @@
 //! What other shards ask of this one, and what they answer.
 
 use bytes::Bytes;
+use ringmail_kafka::batch::Marker;
 use ringmail_shards::api::{Answer, LogState, Payload, ReadError};
 use ringmail_wire::protocol::{Acks, LogId};
 
@@ -17,6 +18,7 @@ pub(super) struct Held {
 #[derive(Debug)]
 enum LogChange {
     Append { log: LogId, payload: Payload<Bytes>, acks: Acks },
+    Marker { log: LogId, marker: Marker },
     DeleteRecords { log: LogId, before: u64 },
 }
 
@@ -27,6 +29,9 @@ impl Logs {
         let outcome = match question {
             Question::Append { log, payload, acks } => {
                 return self.change_when_room(caller, LogChange::Append { log, payload, acks });
+            }
+            Question::Marker { log, marker } => {
+                return self.change_when_room(caller, LogChange::Marker { log, marker });
             }
             Question::DeleteRecords { log, before } => {
                 return self.change_when_room(caller, LogChange::DeleteRecords { log, before });
@@ -41,6 +46,7 @@ impl Logs {
                 now(self.wait_for(caller, begin)).map(Outcome::Offset)
             }
             Question::State { log } => Some(Outcome::State(self.state_here(log))),
+            Question::Producers { log } => Some(Outcome::Producers(self.producers_here(log))),
         };
         if let Some(outcome) = outcome {
             self.answer(shard, request, outcome);
@@ -73,6 +79,7 @@ impl Logs {
                 }
                 begun.map(drop)
             }
+            LogChange::Marker { log, marker } => self.append_marker_here(log, marker, caller),
             LogChange::DeleteRecords { log, before } => self.delete_records_here(log, before, caller),
         };
         if let Err(error) = begun {
