@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ringmail_kafka::error::ErrorCode;
+
 use super::assign::Subscriber;
 use super::describe::preferred;
 use super::reconcile::{self, Target};
@@ -11,6 +13,7 @@ use super::{
     Change, ConsumerGroup, Looked, Member, MemberId, MemberMetadata, Partitions, Refusal, ResolvedPattern,
     State, pattern,
 };
+use crate::groups::settings::MAX_MEMBERS_BYTES;
 use crate::machine::{Now, Topics};
 
 /// How long changes of topics wait to be looked at after the last time, in milliseconds: many may come at once.
@@ -118,6 +121,10 @@ impl ConsumerGroup {
         });
         if !changed && !look && self.state.epoch <= self.state.target_epoch {
             return Ok(None);
+        }
+        if changed && roster.iter().map(|(_, about)| about.bytes()).sum::<usize>() > MAX_MEMBERS_BYTES {
+            let message = format!("What the members want takes over {MAX_MEMBERS_BYTES} bytes.");
+            return Err(Refusal::new(ErrorCode::GroupMaxSizeReached, message));
         }
         let wanted: BTreeSet<&str> =
             roster.iter().filter_map(|(_, about)| about.pattern.as_deref()).collect();

@@ -9,7 +9,7 @@ use super::{Assignor, ConsumerGroup, Member, MemberId, MemberState, Partitions};
 use crate::machine::Topics;
 
 /// What kind of group it is, in Kafka's words.
-pub const GROUP_TYPE: &str = "consumer";
+pub const GROUP_TYPE: &str = "Consumer";
 /// What its members say to one another, in Kafka's words.
 pub const PROTOCOL_TYPE: &str = "consumer";
 

@@ -4,6 +4,7 @@
 use ringmail_kafka::error::ErrorCode;
 
 use super::{Change, ConsumerGroup, Member, MemberId, MemberState, RETRY_MS, State};
+use crate::groups::Committer;
 use crate::machine::{Now, Record};
 
 /// The version of OffsetCommit from which on it can say a member's epoch.
@@ -48,23 +49,17 @@ impl ConsumerGroup {
     /// # Errors
     /// UNKNOWN_MEMBER_ID; STALE_MEMBER_EPOCH, of a member of the classic protocol ILLEGAL_GENERATION; UNSUPPORTED_VERSION
     /// if the request is of a version that does not know of epochs.
-    pub fn check_commit(
-        &self,
-        member_id: &str,
-        instance_id: Option<&str>,
-        epoch: i32,
-        version: i16,
-        transactional: bool,
-    ) -> Result<(), ErrorCode> {
-        if epoch < 0 && self.state.members.is_empty() {
+    pub(crate) fn check_commit(&self, by: &Committer<'_>) -> Result<(), ErrorCode> {
+        let Committer { member_id, instance_id, generation: epoch, is_transactional, version } = *by;
+        if epoch < 0 && self.is_empty() {
             return Ok(());
         }
         // A transaction may leave out whose it is: its producer is fenced by other means.
-        if transactional && epoch < 0 && member_id.is_empty() && instance_id.is_none() {
+        if is_transactional && epoch < 0 && member_id.is_empty() && instance_id.is_none() {
             return Ok(());
         }
         let member = self.state.members.get(member_id).ok_or(ErrorCode::UnknownMemberId)?;
-        if !transactional && member.about.classic.is_none() && version < COMMIT_WITH_EPOCH {
+        if !is_transactional && member.about.classic.is_none() && version < COMMIT_WITH_EPOCH {
             return Err(ErrorCode::UnsupportedVersion);
         }
         check_epoch(member, epoch)
@@ -74,26 +69,15 @@ impl ConsumerGroup {
     ///
     /// # Errors
     /// UNKNOWN_MEMBER_ID; STALE_MEMBER_EPOCH, of a member of the classic protocol ILLEGAL_GENERATION.
-    pub fn check_fetch(&self, member_id: Option<&str>, epoch: i32) -> Result<(), ErrorCode> {
+    pub(crate) fn check_fetch(&self, member_id: Option<&str>, epoch: i32) -> Result<(), ErrorCode> {
         let Some(id) = member_id.filter(|id| !(id.is_empty() && epoch < 0)) else {
             return if epoch < 0 { Ok(()) } else { Err(ErrorCode::UnknownMemberId) };
         };
         check_epoch(self.state.members.get(id).ok_or(ErrorCode::UnknownMemberId)?, epoch)
     }
 
-    /// Whether the group may be deleted.
-    ///
-    /// # Errors
-    /// NON_EMPTY_GROUP.
-    pub fn check_delete(&self) -> Result<(), ErrorCode> {
-        match self.state.members.is_empty() {
-            true => Ok(()),
-            false => Err(ErrorCode::NonEmptyGroup),
-        }
-    }
-
     /// Whether somebody in the group wants this topic: then its offsets are not to be deleted by hand.
-    pub fn wants(&self, topic: &str) -> bool {
+    pub(crate) fn wants(&self, topic: &str) -> bool {
         self.state.members.values().any(|member| {
             let of_pattern =
                 member.about.pattern.as_ref().and_then(|pattern| self.state.patterns.get(pattern));

@@ -13,6 +13,7 @@ use super::{
     AWAY, Assignor, Change, ConsumerGroup, CurrentAssignment, Decision, Member, MemberId, MemberMetadata,
     MemberState, Partitions, Refusal, Timer, pattern,
 };
+use crate::groups::settings::{MAX_INSTANCE_ID_BYTES, MAX_NAME_BYTES};
 use crate::machine::{Call, Now, Topics};
 
 /// The epoch of a member that comes.
@@ -41,6 +42,12 @@ pub fn check(version: i16, request: &ConsumerGroupHeartbeatRequest<'_>) -> Resul
     present(request.rack_id.as_deref().unwrap_or("-"), "RackId")?;
     if version >= OWN_IDS || request.member_epoch != JOIN {
         present(&request.member_id, "MemberId")?;
+    }
+    if request.member_id.len() > MAX_NAME_BYTES {
+        return Err(Refusal::invalid(&format!("MemberId has {MAX_NAME_BYTES} bytes at most.")));
+    }
+    if request.instance_id.as_ref().is_some_and(|id| id.len() > MAX_INSTANCE_ID_BYTES) {
+        return Err(Refusal::invalid(&format!("InstanceId has {MAX_INSTANCE_ID_BYTES} bytes at most.")));
     }
     match request.member_epoch {
         JOIN => check_join(request)?,

@@ -59,6 +59,15 @@ impl Default for MemberMetadata {
 }
 
 impl MemberMetadata {
+    /// How many bytes it takes, as far as the member decides that.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [&self.instance_id, &self.rack_id, &self.pattern].into_iter().flatten();
+        let texts = texts.chain([&self.client_id, &self.client_host]).chain(&self.names);
+        let protocols = self.classic.iter().flat_map(|classic| &classic.protocols);
+        texts.map(String::len).sum::<usize>()
+            + protocols.map(|(name, data)| name.len() + data.len()).sum::<usize>()
+    }
+
     /// Whether both want the same topics.
     pub(super) fn wants_as(&self, other: &Self) -> bool {
         self.names == other.names && self.pattern == other.pattern

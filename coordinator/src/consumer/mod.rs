@@ -104,6 +104,16 @@ impl ConsumerGroup {
         }
     }
 
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it has no members.
+    pub fn is_empty(&self) -> bool {
+        self.state.members.is_empty()
+    }
+
     /// What is stored of it.
     pub fn state(&self) -> &State {
         &self.state

@@ -14,7 +14,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal with words of its own.
-    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 
@@ -29,7 +29,7 @@ impl Refusal {
     }
 
     /// As the answer to a heartbeat.
-    pub fn to_heartbeat(self) -> ConsumerGroupHeartbeatResponse<'static> {
+    pub(crate) fn into_heartbeat(self) -> ConsumerGroupHeartbeatResponse<'static> {
         ConsumerGroupHeartbeatResponse {
             error_code: self.code as i16,
             error_message: Some(self.message.into()),

@@ -49,6 +49,9 @@ impl Groups {
         match self.directory.get(id) {
             Some(Group::Classic(group)) => group.describe(),
             _ if version < KNOWS_MISSING_GROUPS => refused(ErrorCode::None, None),
+            Some(Group::Consumer(_)) => {
+                refused(ErrorCode::GroupIdNotFound, Some(format!("Group {id} is not a classic group.")))
+            }
             None => refused(ErrorCode::GroupIdNotFound, Some(format!("there is no group {id}"))),
         }
     }

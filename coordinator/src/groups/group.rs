@@ -7,6 +7,7 @@ use super::classic::{CONSUMER, ClassicGroup, State};
 use super::commit::Committer;
 use super::record::Key;
 use super::step::Step;
+use crate::consumer::{self, ConsumerGroup};
 use crate::machine::Record;
 
 /// A group.
@@ -14,6 +15,8 @@ use crate::machine::Record;
 pub(crate) enum Group {
     /// Its members agree among themselves; or it has none, and only keeps offsets.
     Classic(ClassicGroup),
+    /// The broker assigns.
+    Consumer(ConsumerGroup),
 }
 
 /// From when on the time runs after which offsets of a group are forgotten.
@@ -37,6 +40,12 @@ impl Group {
                 group_state: group.state.name().into(),
                 group_type: "Classic".into(),
             },
+            Self::Consumer(group) => ListedGroup {
+                group_id: group.name().to_owned().into(),
+                protocol_type: consumer::PROTOCOL_TYPE.into(),
+                group_state: group.state_name().into(),
+                group_type: consumer::GROUP_TYPE.into(),
+            },
         }
     }
 
@@ -44,6 +53,7 @@ impl Group {
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Classic(group) => group.is_empty(),
+            Self::Consumer(group) => group.is_empty(),
         }
     }
 
@@ -51,6 +61,7 @@ impl Group {
     pub(crate) fn is_forgettable(&self) -> bool {
         match self {
             Self::Classic(group) => group.is_forgettable(),
+            Self::Consumer(group) => group.is_gone(),
         }
     }
 
@@ -61,6 +72,7 @@ impl Group {
     pub(crate) fn check_commit(&mut self, by: &Committer<'_>, step: &Step<'_>) -> Result<(), ErrorCode> {
         match self {
             Self::Classic(group) => group.check_commit(by, step),
+            Self::Consumer(group) => group.check_commit(by),
         }
     }
 
@@ -68,9 +80,10 @@ impl Group {
     ///
     /// # Errors
     /// What the client is told.
-    pub(crate) fn check_fetch(&self, _member_id: Option<&str>, _epoch: i32) -> Result<(), ErrorCode> {
+    pub(crate) fn check_fetch(&self, member_id: Option<&str>, epoch: i32) -> Result<(), ErrorCode> {
         match self {
             Self::Classic(_) => Ok(()),
+            Self::Consumer(group) => group.check_fetch(member_id, epoch),
         }
     }
 
@@ -85,6 +98,7 @@ impl Group {
                 let is_known = group.protocol_type.as_deref() == Some(CONSUMER);
                 if group.is_empty() || is_known { Ok(()) } else { Err(ErrorCode::NonEmptyGroup) }
             }
+            Self::Consumer(_) => Ok(()),
         }
     }
 
@@ -92,6 +106,7 @@ impl Group {
     pub(crate) fn is_subscribed_to(&self, topic: &str) -> bool {
         match self {
             Self::Classic(group) => group.is_subscribed_to(topic),
+            Self::Consumer(group) => group.wants(topic),
         }
     }
 
@@ -104,6 +119,7 @@ impl Group {
                 (Some(_), State::Stable) if group.subscribed.is_some() => Retention::SinceCommit,
                 (Some(_), _) => Retention::Kept,
             },
+            Self::Consumer(_) => Retention::SinceCommit,
         }
     }
 
@@ -111,6 +127,7 @@ impl Group {
     pub(crate) fn tombstones(&self) -> Vec<Record> {
         match self {
             Self::Classic(group) => vec![Record { key: Key::Group(&group.id).encode(), value: None }],
+            Self::Consumer(group) => group.tombstones(),
         }
     }
 
@@ -123,6 +140,7 @@ impl Group {
                     .map(|value| Record { key: Key::Group(&group.id).encode(), value: Some(value.to_vec()) })
                     .collect()
             }
+            Self::Consumer(group) => group.snapshot(),
         }
     }
 
@@ -130,6 +148,7 @@ impl Group {
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         match self {
             Self::Classic(group) => group.next_deadline(),
+            Self::Consumer(group) => group.next_deadline(),
         }
     }
 
@@ -137,6 +156,12 @@ impl Group {
     pub(crate) fn tick(&mut self, step: &mut Step<'_>) {
         match self {
             Self::Classic(group) => group.tick(step),
+            Self::Consumer(group) => {
+                let records = group.tick(step.now);
+                if !records.is_empty() {
+                    step.note(records);
+                }
+            }
         }
     }
 
@@ -144,6 +169,7 @@ impl Group {
     pub(crate) fn start_sessions(&mut self, step: &mut Step<'_>) {
         match self {
             Self::Classic(group) => group.start_sessions(step),
+            Self::Consumer(group) => group.loaded(step.now),
         }
     }
 }

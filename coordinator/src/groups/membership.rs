@@ -9,6 +9,7 @@ use ringmail_kafka::messages::groups::{
 
 use super::Groups;
 use super::classic::{ClassicGroup, Joining, join_error, sync_error};
+use super::consumer::forget;
 use super::group::Group;
 use super::settings::MAX_NAME_BYTES;
 use super::step::Step;
@@ -32,26 +33,38 @@ impl Groups {
         let joining = Joining { call, request };
         let id = &*request.group_id;
         let checked = check_id(id).and_then(|()| joining.check(step.settings));
-        let checked = checked.and_then(|()| self.find_or_found(id, request));
+        let checked = checked.and_then(|()| self.find_or_found(id, request, step));
         if let Err(error) = checked {
             return step.answer(call.id, join_error(&request.member_id, error));
         }
         match self.directory.get_mut(id).expect("it was found, or founded") {
             Group::Classic(group) => group.join(joining, step),
+            Group::Consumer(_) => {
+                step.answer(call.id, join_error(&request.member_id, ErrorCode::InconsistentGroupProtocol));
+            }
         }
         self.settle(id);
     }
 
     /// Sees to it that there is a group to join. Who has a member id has it from a group that is there.
-    fn find_or_found(&mut self, id: &str, request: &JoinGroupRequest<'_>) -> Result<(), ErrorCode> {
-        if self.directory.get(id).is_some() {
-            return Ok(());
-        }
+    fn find_or_found(
+        &mut self,
+        id: &str,
+        request: &JoinGroupRequest<'_>,
+        step: &mut Step<'_>,
+    ) -> Result<(), ErrorCode> {
+        let before = match self.directory.get(id) {
+            // What has no members becomes whatever the next member wants; offsets stay.
+            Some(group @ Group::Consumer(_)) if group.is_empty() => forget(group),
+            Some(_) => return Ok(()),
+            None if self.directory.is_full() => return Err(ErrorCode::PolicyViolation),
+            None => Vec::new(),
+        };
         if !request.member_id.is_empty() {
             return Err(ErrorCode::UnknownMemberId);
         }
-        if self.directory.is_full() {
-            return Err(ErrorCode::PolicyViolation);
+        if !before.is_empty() {
+            step.note(before);
         }
         self.directory.insert(id, Group::Classic(ClassicGroup::new(id)));
         Ok(())
@@ -70,6 +83,7 @@ impl Groups {
         match self.directory.get_mut(id) {
             None => step.answer(call.id, sync_error(ErrorCode::UnknownMemberId)),
             Some(Group::Classic(group)) => group.sync(call.id, call.version, request, step),
+            Some(Group::Consumer(_)) => step.answer(call.id, sync_error(ErrorCode::UnknownMemberId)),
         }
         self.settle(id);
     }
@@ -80,6 +94,7 @@ impl Groups {
             (Err(error), _) => error,
             (Ok(()), None) => ErrorCode::UnknownMemberId,
             (Ok(()), Some(Group::Classic(group))) => group.heartbeat(request, step),
+            (Ok(()), Some(Group::Consumer(_))) => ErrorCode::UnknownMemberId,
         };
         self.settle(id);
         let response = HeartbeatResponse { error_code: error as i16, ..Default::default() };
@@ -103,6 +118,7 @@ impl Groups {
             }
             (Ok(()), None) => vec![ErrorCode::UnknownMemberId; leaving.len()],
             (Ok(()), Some(Group::Classic(group))) => group.leave(leaving, step),
+            (Ok(()), Some(Group::Consumer(_))) => vec![ErrorCode::UnknownMemberId; leaving.len()],
         };
         self.settle(id);
         if call.version < SEVERAL_LEAVE {

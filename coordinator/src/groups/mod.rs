@@ -1,6 +1,7 @@
 //! Groups of consumers: the coordinator of one partition of `__consumer_offsets`.
 //!
-//! * [`classic`] — a group of the classic protocol; [`group`] — a group of either, and what is asked of both.
+//! * [`classic`] — a group of the classic protocol; [`consumer`] — those of the new one, which [`crate::consumer`] is the
+//!   machine of; [`group`] — a group of either, and what is asked of both.
 //! * [`membership`] — the requests of members, to the group that they are for. [`admin`] — what groups there are.
 //! * [`offsets`] — how far groups are; [`commit`], [`fetch`], [`delete`] — the requests, [`expiry`] — what becomes old.
 //! * [`record`] — what is stored, in Kafka's forms.
@@ -9,6 +10,7 @@
 mod admin;
 mod classic;
 mod commit;
+mod consumer;
 mod delete;
 mod directory;
 mod expiry;
@@ -26,12 +28,14 @@ use ringmail_kafka::messages::Request;
 pub use settings::Settings;
 
 use self::classic::{ClassicGroup, MalformedGroup};
+pub(crate) use self::commit::Committer;
 use self::directory::Directory;
 use self::expiry::Round;
 use self::group::Group;
 use self::offsets::Offsets;
 use self::record::{GroupValue, Key, OffsetValue};
 use self::step::{Step, Then, Waiting, batch, refuse};
+use crate::consumer::is_of_consumer_groups;
 use crate::machine::{
     Call, CallId, Effects, Machine, Now, Producer, Replayed, Topics, Write, WriteError,
 };
@@ -64,6 +68,9 @@ impl Groups {
     }
 
     fn try_replay(&mut self, record: Replayed<'_>) -> Result<(), Malformed> {
+        if is_of_consumer_groups(record.key) {
+            return self.replay_consumer(record);
+        }
         match (Key::decode(record.key)?, record.value) {
             (Key::Offset { group, topic, partition }, Some(value)) => {
                 let value = OffsetValue::decode(value)?;
@@ -165,6 +172,12 @@ impl Machine for Groups {
             Request::DeleteGroups(request) => groups.delete_groups(id, request, step),
             Request::ListGroups(request) => step.answer(id, groups.list_groups(request)),
             Request::DescribeGroups(request) => step.answer(id, groups.describe_groups(version, request)),
+            Request::ConsumerGroupHeartbeat(request) => {
+                groups.consumer_group_heartbeat(&call, request, topics, step);
+            }
+            Request::ConsumerGroupDescribe(request) => {
+                step.answer(id, groups.consumer_group_describe(request, topics));
+            }
             other => unreachable!("{:?} is no request for a coordinator of groups", other.api()),
         });
     }
@@ -192,6 +205,7 @@ impl Machine for Groups {
                 groups.with_classic(&group, |group| group.replaced(*replacement, result, step));
             }
             Then::Deleting(deletion) => groups.deleted(deletion, result, step),
+            Then::Heard(heard) => groups.heard(heard, result, step),
         });
     }
 

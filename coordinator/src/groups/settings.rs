@@ -41,6 +41,12 @@ pub struct Settings {
     pub group_initial_rebalance_delay_ms: u64,
     /// `group.max.size`: the most members of a group.
     pub group_max_size: usize,
+    /// `group.consumer.session.timeout.ms`: how long a member of the new protocol may be silent.
+    pub group_consumer_session_timeout_ms: u64,
+    /// `group.consumer.heartbeat.interval.ms`: how often such a member is to be heard of.
+    pub group_consumer_heartbeat_interval_ms: i32,
+    /// `group.consumer.max.size`: the most members of a group of the new protocol.
+    pub group_consumer_max_size: usize,
     /// `offset.metadata.max.bytes`: the most bytes of a note that stands beside an offset.
     pub offset_metadata_max_bytes: usize,
     /// `offsets.retention.minutes`: how long the offsets of a group without members are kept.
@@ -56,6 +62,9 @@ impl Default for Settings {
             group_max_session_timeout_ms: 30 * 60 * 1000,
             group_initial_rebalance_delay_ms: 3000,
             group_max_size: i32::MAX as usize,
+            group_consumer_session_timeout_ms: 45_000,
+            group_consumer_heartbeat_interval_ms: 5_000,
+            group_consumer_max_size: i32::MAX as usize,
             offset_metadata_max_bytes: 4096,
             offsets_retention_minutes: 7 * 24 * 60,
             offsets_retention_check_interval_ms: 10 * 60 * 1000,
@@ -67,6 +76,15 @@ impl Settings {
     /// The most members of a group.
     pub(crate) fn max_members(&self) -> usize {
         self.group_max_size.min(MAX_MEMBERS)
+    }
+
+    /// What concerns groups of the new protocol.
+    pub(crate) fn consumer(&self) -> crate::consumer::Settings {
+        crate::consumer::Settings {
+            session_timeout_ms: self.group_consumer_session_timeout_ms,
+            heartbeat_interval_ms: self.group_consumer_heartbeat_interval_ms,
+            max_size: self.group_consumer_max_size.min(MAX_MEMBERS),
+        }
     }
 
     /// How long offsets are kept, in milliseconds.

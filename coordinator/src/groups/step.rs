@@ -21,6 +21,8 @@ pub(crate) enum Then {
     Replaced { group: String, replacement: Box<Replacement> },
     /// Further records of groups that are to be deleted.
     Deleting(super::delete::Deletion),
+    /// A member of a group of the new protocol has been heard of.
+    Heard(super::consumer::Heard),
 }
 
 /// What waits for writes, by their tags.

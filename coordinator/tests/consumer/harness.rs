@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use ringmail_coordinator::consumer::{ConsumerGroup, Partitions, Refusal, Settings, decode};
-use ringmail_coordinator::machine::{Call, CallId, Now, Record, Topics};
+use ringmail_coordinator::consumer::Partitions;
+use ringmail_coordinator::groups::{Groups, Settings};
+use ringmail_coordinator::machine::{
+    Call, CallId, Effects, Machine, Now, Record, Replayed, Topics, Write, WriteError,
+};
 use ringmail_kafka::codec::Uuid;
 use ringmail_kafka::error::ErrorCode;
-use ringmail_kafka::messages::Request;
 use ringmail_kafka::messages::consumer_groups::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, TopicPartitions,
 };
+use ringmail_kafka::messages::group_admin::{ConsumerGroupDescribeRequest, DescribedConsumerGroup};
+use ringmail_kafka::messages::{Request, Response};
 
 /// The topics of a broker.
 #[derive(Debug, Clone, Default)]
@@ -62,9 +66,9 @@ impl Topics for FakeTopics {
     }
 }
 
-/// The host of one group.
+/// The host of a coordinator.
 pub struct Host {
-    pub group: ConsumerGroup,
+    pub groups: Groups,
     pub topics: FakeTopics,
     pub log: Vec<Record>,
     pub clock_ms: u64,
@@ -72,10 +76,12 @@ pub struct Host {
     pub full: bool,
     settings: Settings,
     calls: u64,
+    answers: Vec<(CallId, Response<'static>)>,
 }
 
 pub type Answer = ConsumerGroupHeartbeatResponse<'static>;
 pub type Heartbeat = ConsumerGroupHeartbeatRequest<'static>;
+pub type Group = DescribedConsumerGroup<'static>;
 
 impl Host {
     pub fn new() -> Self {
@@ -83,50 +89,90 @@ impl Host {
     }
 
     pub fn with(settings: Settings) -> Self {
-        Self {
-            group: ConsumerGroup::new("g", settings),
+        let mut host = Self {
+            groups: Groups::new(settings),
             topics: FakeTopics::default(),
             log: Vec::new(),
             clock_ms: 1_000,
             full: false,
             settings,
             calls: 0,
-        }
+            answers: Vec::new(),
+        };
+        host.act(|groups, _, now, effects| groups.loaded(1, now, effects));
+        host
     }
 
-    pub fn now(&self) -> Now {
-        Now { clock_ms: self.clock_ms, wall_ms: 1_700_000_000_000 + self.clock_ms as i64 }
+    /// Does something, and carries out what follows from it.
+    fn act(&mut self, act: impl FnOnce(&mut Groups, &FakeTopics, Now, &mut Effects)) {
+        let now = Now { clock_ms: self.clock_ms, wall_ms: 1_700_000_000_000 + self.clock_ms as i64 };
+        let mut effects = Effects::default();
+        act(&mut self.groups, &self.topics, now, &mut effects);
+        while !effects.writes.is_empty() {
+            for write in std::mem::take(&mut effects.writes) {
+                let result = if self.full { Err(WriteError::Unavailable) } else { Ok(()) };
+                if result.is_ok() {
+                    for record in write.records {
+                        self.log.push(record);
+                        replay(&mut self.groups, &self.log, self.log.len() - 1);
+                    }
+                }
+                self.groups.written(write.tag, result, &self.topics, now, &mut effects);
+            }
+        }
+        self.answers.append(&mut effects.answers);
     }
 
-    /// Stores records and lets the group know.
-    fn store(&mut self, records: Vec<Record>) {
-        for record in records {
-            let (name, change) = decode(&record.key, record.value.as_deref()).expect("a record of ours");
-            assert_eq!(name, "g");
-            self.group.apply(change);
-            self.log.push(record);
-        }
+    /// Sends a request, and does not wait for its answer.
+    pub fn ask(&mut self, version: i16, request: Request<'_>) -> CallId {
+        self.calls += 1;
+        let id = CallId(self.calls);
+        let random = Uuid(u128::from(self.calls).to_be_bytes());
+        let call = Call { id, version, client_id: "client", client_host: "/127.0.0.1", random, request };
+        self.act(|groups, topics, now, effects| groups.request(call, topics, now, effects));
+        id
+    }
+
+    /// The answer to a request, if there is one by now.
+    pub fn answer(&mut self, id: CallId) -> Option<Response<'static>> {
+        let at = self.answers.iter().position(|(call, _)| *call == id)?;
+        Some(self.answers.swap_remove(at).1)
+    }
+
+    /// Sends a request that is answered at once.
+    pub fn call(&mut self, version: i16, request: Request<'_>) -> Response<'static> {
+        let id = self.ask(version, request);
+        self.answer(id).expect("an answer")
     }
 
     /// A heartbeat in this version.
-    pub fn send(&mut self, version: i16, request: Heartbeat) -> Result<Answer, Refusal> {
-        self.calls += 1;
-        let (topics, now) = (self.topics.clone(), self.now());
-        let call = Call {
-            id: CallId(self.calls),
-            version,
-            client_id: "client",
-            client_host: "/127.0.0.1",
-            random: Uuid(u128::from(self.calls).to_be_bytes()),
-            request: Request::ConsumerGroupHeartbeat(request.clone()),
+    pub fn send(&mut self, version: i16, request: Heartbeat) -> Result<Answer, ErrorCode> {
+        let Response::ConsumerGroupHeartbeat(answer) =
+            self.call(version, Request::ConsumerGroupHeartbeat(request))
+        else {
+            panic!("another answer")
         };
-        let decision = self.group.heartbeat(&call, &request, &topics, now)?;
-        if self.full && !decision.records.is_empty() {
-            return Err(Refusal { code: ErrorCode::CoordinatorNotAvailable, message: String::new() });
+        match ErrorCode::from_number(answer.error_code).expect("a code") {
+            ErrorCode::None => Ok(answer),
+            code => Err(code),
         }
-        self.store(decision.records);
-        self.group.confirm(&decision.member, now);
-        Ok(decision.answer)
+    }
+
+    pub fn describe(&mut self) -> Group {
+        let request = ConsumerGroupDescribeRequest { group_ids: vec!["g".into()], ..Default::default() };
+        let Response::ConsumerGroupDescribe(answer) = self.call(1, Request::ConsumerGroupDescribe(request))
+        else {
+            panic!("another answer")
+        };
+        answer.groups.into_iter().next().expect("a group")
+    }
+
+    pub fn state(&mut self) -> String {
+        self.describe().group_state.into_owned()
+    }
+
+    pub fn members(&mut self) -> Vec<String> {
+        self.describe().members.into_iter().map(|member| member.member_id.into_owned()).collect()
     }
 
     /// Lets time pass, in steps of a second.
@@ -134,12 +180,9 @@ impl Host {
         let until = self.clock_ms + ms;
         while self.clock_ms < until {
             self.clock_ms = (self.clock_ms + 1_000).min(until);
-            if self.group.next_deadline().is_some_and(|due| due <= self.clock_ms) {
-                let records = self.group.tick(self.now());
-                if !self.full {
-                    self.store(records);
-                }
-                let due = self.group.next_deadline();
+            if self.groups.next_deadline().is_some_and(|due| due <= self.clock_ms) {
+                self.act(|groups, topics, now, effects| groups.tick(topics, now, effects));
+                let due = self.groups.next_deadline();
                 assert!(
                     due.is_none_or(|due| due > self.clock_ms),
                     "what was due stays due: the host would spin"
@@ -150,26 +193,36 @@ impl Host {
 
     /// The broker starts anew, from its log.
     pub fn restart(&mut self) {
+        let stored = self.stored();
         let again = self.replayed(&self.log);
-        assert_eq!(again.state(), self.group.state(), "what is read back is what there was");
-        let snapshot = self.replayed(&self.group.snapshot());
-        assert_eq!(snapshot.state(), self.group.state(), "a snapshot says all there is to say");
+        assert_eq!(again.snapshot(), Some(stored.clone()), "what is read back is what there was");
+        let records: Vec<Record> = stored.iter().flat_map(|write| write.records.clone()).collect();
+        let snapshot = self.replayed(&records);
+        assert_eq!(snapshot.snapshot(), Some(stored.clone()), "a snapshot says all there is to say");
         let compacted = self.replayed(&self.compacted());
         assert_eq!(
-            compacted.state(),
-            self.group.state(),
+            compacted.snapshot(),
+            Some(stored),
             "the newest record of each key says all there is to say"
         );
-        self.group = again;
-        self.group.loaded(self.now());
+        self.read_back();
     }
 
-    fn replayed(&self, records: &[Record]) -> ConsumerGroup {
-        let mut group = ConsumerGroup::new("g", self.settings);
-        for record in records {
-            group.apply(decode(&record.key, record.value.as_deref()).expect("a record of ours").1);
-        }
-        group
+    /// The broker starts anew from its log, whatever is in it.
+    pub fn read_back(&mut self) {
+        self.groups = self.replayed(&self.log);
+        self.act(|groups, _, now, effects| groups.loaded(2, now, effects));
+    }
+
+    /// What the coordinator has stored.
+    pub fn stored(&self) -> Vec<Write> {
+        self.groups.snapshot().expect("no transaction is open")
+    }
+
+    fn replayed(&self, records: &[Record]) -> Groups {
+        let mut groups = Groups::new(self.settings);
+        (0..records.len()).for_each(|at| replay(&mut groups, records, at));
+        groups
     }
 
     /// The log as compaction leaves it: the newest record of each key, in the order they were stored.
@@ -189,8 +242,14 @@ impl Host {
             }
             self.pass(1_000);
         }
-        assert_eq!(self.group.state_name(), "Stable");
+        assert_eq!(self.state(), "Stable");
     }
+}
+
+fn replay(groups: &mut Groups, log: &[Record], at: usize) {
+    let Record { key, value } = &log[at];
+    let (timestamp_ms, producer) = (1_700_000_000_000, None);
+    groups.replay(Replayed { offset: at as u64, timestamp_ms, producer, key, value: value.as_deref() });
 }
 
 pub fn list(partitions: &Partitions) -> Vec<TopicPartitions> {
@@ -287,7 +346,7 @@ impl Client {
     }
 
     /// Joins.
-    pub fn join(&mut self, host: &mut Host) -> Result<Answer, Refusal> {
+    pub fn join(&mut self, host: &mut Host) -> Result<Answer, ErrorCode> {
         self.abandon();
         let answer = host.send(1, self.full())?;
         self.hear(&answer);
@@ -295,7 +354,7 @@ impl Client {
     }
 
     /// Gives up what it was told to, says what it has, and hears what there is to hear.
-    pub fn beat(&mut self, host: &mut Host) -> Result<Answer, Refusal> {
+    pub fn beat(&mut self, host: &mut Host) -> Result<Answer, ErrorCode> {
         self.give_up();
         let request = if self.resync || self.epoch == 0 {
             self.full()
@@ -308,13 +367,13 @@ impl Client {
     }
 
     /// Says that it is there.
-    pub fn ping(&mut self, host: &mut Host) -> Result<Answer, Refusal> {
+    pub fn ping(&mut self, host: &mut Host) -> Result<Answer, ErrorCode> {
         let answer = host.send(1, self.quiet())?;
         self.hear(&answer);
         Ok(answer)
     }
 
-    pub fn leave(&mut self, host: &mut Host, epoch: i32) -> Result<Answer, Refusal> {
+    pub fn leave(&mut self, host: &mut Host, epoch: i32) -> Result<Answer, ErrorCode> {
         let answer = host.send(1, Heartbeat { member_epoch: epoch, ..self.quiet() })?;
         self.abandon();
         Ok(answer)
@@ -322,6 +381,6 @@ impl Client {
 }
 
 #[track_caller]
-pub fn refused(result: Result<Answer, Refusal>, code: ErrorCode) {
-    assert_eq!(result.expect_err("a refusal").code, code);
+pub fn refused(result: Result<Answer, ErrorCode>, code: ErrorCode) {
+    assert_eq!(result.expect_err("a refusal"), code);
 }

@@ -1,5 +1,6 @@
 //! Groups of the new protocol (KIP-848), as their members see them.
 
+mod administration;
 mod assignment;
 mod fencing;
 mod harness;

@@ -1,6 +1,6 @@
 //! Members come, stay, and leave.
 
-use ringmail_coordinator::consumer::Settings;
+use ringmail_coordinator::groups::Settings;
 use ringmail_coordinator::machine::Topics;
 use ringmail_kafka::error::ErrorCode;
 
@@ -17,7 +17,7 @@ fn the_first_member_gets_all_partitions_at_once() {
     assert_eq!(answer.member_epoch, 1);
     assert_eq!(answer.heartbeat_interval_ms, 5_000);
     assert_eq!(client.owned, host.topics.partitions("a"));
-    assert_eq!(host.group.state_name(), "Stable");
+    assert_eq!(host.state(), "Stable");
 
     let answer = client.ping(&mut host).expect("stays");
     assert_eq!((answer.member_epoch, answer.assignment), (1, None), "nothing new is not told again");
@@ -73,14 +73,13 @@ fn who_leaves_gives_all_to_the_others() {
     refused(two.leave(&mut host, -1), ErrorCode::UnknownMemberId);
 
     one.leave(&mut host, -1).expect("leaves");
-    assert_eq!(host.group.state_name(), "Empty");
-    assert_eq!(host.group.next_deadline(), None);
+    assert_eq!(host.state(), "Empty");
     host.restart();
 }
 
 #[test]
 fn a_full_group_takes_no_more() {
-    let mut host = Host::with(Settings { max_size: 1, ..Settings::default() });
+    let mut host = Host::with(Settings { group_consumer_max_size: 1, ..Settings::default() });
     host.topics.create("a", 1);
     let mut one = Client::new("m1", &["a"]);
     one.join(&mut host).expect("joins");
@@ -197,14 +196,14 @@ fn a_refused_write_changes_nothing() {
     host.topics.create("a", 2);
     let mut one = Client::new("m1", &["a"]);
     one.join(&mut host).expect("joins");
-    let before = host.group.state().clone();
+    let before = host.stored();
     host.full = true;
     refused(Client::new("m2", &["a"]).join(&mut host), ErrorCode::CoordinatorNotAvailable);
     host.topics.grow("a", 3);
     host.pass(1_000);
     refused(one.beat(&mut host), ErrorCode::CoordinatorNotAvailable);
     host.pass(100_000);
-    assert_eq!(host.group.state(), &before);
+    assert_eq!(host.stored(), before);
 
     host.full = false;
     one.beat(&mut host).expect("heard of before its fencing could be written");
@@ -218,7 +217,7 @@ fn describing_a_group_says_who_has_what() {
     let mut client = Client::of_instance("m1", "i1", &["a"]);
     client.assignor = Some("range".into());
     client.join(&mut host).expect("joins");
-    let group = host.group.describe(&host.topics);
+    let group = host.describe();
     assert_eq!((group.group_epoch, group.assignment_epoch), (1, 1));
     assert_eq!((&*group.group_state, &*group.assignor_name), ("Stable", "range"));
     let [member] = &group.members[..] else { panic!("one member") };

@@ -1,6 +1,6 @@
 //! Subscriptions by pattern.
 
-use ringmail_coordinator::consumer::MAX_PATTERNS;
+use ringmail_coordinator::consumer::{Change, MAX_PATTERNS};
 use ringmail_kafka::error::ErrorCode;
 
 use crate::harness::{Client, Heartbeat, Host, refused};
@@ -45,7 +45,8 @@ fn names_and_a_pattern_add_up() {
     client.hear(&answer);
     host.settle(&mut [&mut client]);
     assert_eq!(client.owned, host.topics.partitions("x"));
-    assert!(host.group.state().patterns.is_empty(), "nobody asks for it any more");
+    let gone = Change::Pattern("x|y".into(), None).encode("g");
+    assert!(host.log.contains(&gone), "nobody asks for it any more");
     host.restart();
 }
 

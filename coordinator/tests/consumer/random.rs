@@ -91,7 +91,7 @@ impl World {
         match step {
             Step::Join(index) if self.clients[index].epoch == 0 => {
                 let answer = self.clients[index].join(&mut self.host);
-                self.settle_refusal(index, answer.err().map(|refusal| refusal.code));
+                self.settle_refusal(index, answer.err());
             }
             Step::Join(_) => {}
             Step::Beat(index) => self.beat(index),
@@ -100,7 +100,7 @@ impl World {
                 let request = if client.resync { client.full() } else { client.quiet() };
                 let answer = self.host.send(1, request);
                 let refusal = answer.map(|answer| client.hear(&answer)).err();
-                self.settle_refusal(index, refusal.map(|refusal| refusal.code));
+                self.settle_refusal(index, refusal);
             }
             Step::Ping(_) => {}
             Step::Lose(index) => {
@@ -137,7 +137,7 @@ impl World {
 
     fn beat(&mut self, index: usize) {
         let answer = self.clients[index].beat(&mut self.host);
-        self.settle_refusal(index, answer.err().map(|refusal| refusal.code));
+        self.settle_refusal(index, answer.err());
     }
 
     fn leave(&mut self, index: usize, epoch: i32) {
@@ -151,7 +151,10 @@ impl World {
         match code {
             None => {}
             Some(
-                ErrorCode::FencedMemberEpoch | ErrorCode::UnknownMemberId | ErrorCode::UnreleasedInstanceId,
+                ErrorCode::FencedMemberEpoch
+                | ErrorCode::UnknownMemberId
+                | ErrorCode::GroupIdNotFound
+                | ErrorCode::UnreleasedInstanceId,
             ) => {
                 self.clients[index].abandon();
             }
@@ -162,12 +165,12 @@ impl World {
 
     /// Those that the group counts as members, as they see themselves. Those that it has taken out are to stop by themselves, as
     /// their session is over.
-    fn members(&self) -> impl Iterator<Item = &Client> {
-        let stored = &self.host.group.state().members;
-        self.clients.iter().filter(|client| stored.contains_key(&*client.id) && client.epoch > 0)
+    fn members(&mut self) -> impl Iterator<Item = &Client> {
+        let stored = self.host.members();
+        self.clients.iter().filter(move |client| stored.contains(&client.id) && client.epoch > 0)
     }
 
-    fn check(&self) {
+    fn check(&mut self) {
         let mut owned = Partitions::new();
         for client in self.members() {
             for &partition in &client.owned {
@@ -186,7 +189,7 @@ impl World {
         }
         self.host.restart();
         assert_eq!(self.members().count(), CLIENTS);
-        assert_eq!(self.host.group.state_name(), "Stable");
+        assert_eq!(self.host.state(), "Stable");
 
         let wants: Vec<BTreeSet<&str>> = self.clients.iter().map(|client| self.wanted(client)).collect();
         for topic in TOPICS {
@@ -202,9 +205,13 @@ impl World {
             let counts = || self.clients.iter().map(|client| client.owned.len());
             assert!(counts().max() <= counts().min().map(|least| least + 1));
         }
-        let (before, epoch) = (self.host.log.len(), self.host.group.state().epoch);
+        let (before, epoch) = (self.host.log.len(), self.host.describe().group_epoch);
         (0..CLIENTS).for_each(|index| self.beat(index));
-        assert_eq!((self.host.log.len(), self.host.group.state().epoch), (before, epoch), "nothing goes on");
+        assert_eq!(
+            (self.host.log.len(), self.host.describe().group_epoch),
+            (before, epoch),
+            "nothing goes on"
+        );
     }
 
     fn wanted(&self, client: &Client) -> BTreeSet<&'static str> {

@@ -7,8 +7,10 @@ use ringmail_coordinator::consumer::{
     Change, ClassicMember, CurrentAssignment, MemberMetadata, MemberState, Partitions, ResolvedPattern,
     decode, is_of_consumer_groups,
 };
+use ringmail_coordinator::machine::Record;
 use ringmail_kafka::codec::Uuid;
 
+use crate::administration::delete;
 use crate::harness::{Client, Host};
 
 fn partitions() -> Partitions {
@@ -106,22 +108,6 @@ fn newer_forms_and_other_kinds_are_not_taken_for_ours() {
     assert!(!is_of_consumer_groups(&[0]));
 }
 
-#[test]
-fn deleting_a_group_leaves_nothing() {
-    let mut host = Host::new();
-    host.topics.create("a", 3);
-    Client::new("m1", &["a"]).join(&mut host).expect("joins");
-    Client { pattern: Some("a".into()), ..Client::of_instance("m2", "i2", &[]) }
-        .join(&mut host)
-        .expect("joins");
-    for record in host.group.tombstones() {
-        assert_eq!(record.value, None);
-        host.group.apply(decode(&record.key, None).expect("a tombstone").1);
-    }
-    assert!(host.group.is_gone());
-    assert_eq!(host.group.next_deadline(), None);
-}
-
 proptest! {
     #[test]
     fn damaged_records_harm_nobody(
@@ -138,15 +124,14 @@ proptest! {
         value.truncate(cut.index(value.len() + 1));
         let mut host = Host::new();
         host.topics.create("a", 1);
-        if let Ok((_, change)) = decode(&key, Some(&value)) {
-            host.group.apply(change);
-        }
-        // Whatever it was taken for, the group goes on.
-        host.group.loaded(host.now());
+        host.log.push(Record { key, value: Some(value) });
+        // Whatever it is taken for, the group goes on.
+        host.read_back();
         let _ = Client::new("m9", &["a"]).join(&mut host);
         host.pass(300_000);
-        let _ = host.group.describe(&host.topics);
-        let _ = (host.group.snapshot(), host.group.tombstones());
+        let _ = host.describe();
+        delete(&mut host);
+        host.read_back();
     }
 
     #[test]
