@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ringmail_shards::config::ShardConfig;
 
+use super::cluster::ClusterId;
 use super::error::StartError;
 use super::host::Host;
 use super::message::Message;
@@ -45,6 +46,7 @@ pub(super) enum Report {
 pub(super) struct ShardStart {
     pub(super) context: ShardContext,
     pub(super) config: Config,
+    pub(super) cluster: ClusterId,
     /// Where its segments are.
     pub(super) directory: PathBuf,
     pub(super) listeners: Vec<ListenerSeat>,
@@ -83,7 +85,7 @@ impl ShardStart {
         let (recovered, disk) = self.recover(number).await?;
         let host = Host::new(number, disk, self.shutdown.clone());
         let changed = host.step();
-        let shard = Shard::new(&self.config, number, &self.ports, recovered, host);
+        let shard = Shard::new(&self.config, self.cluster, number, &self.ports, recovered, host);
         let shard = Rc::new(RefCell::new(shard));
         spawn(follow_disk(Rc::clone(&shard)));
         spawn(follow_time(Rc::clone(&shard)));

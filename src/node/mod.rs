@@ -5,6 +5,7 @@
 
 mod boot;
 pub mod catalog;
+pub mod cluster;
 pub mod datadir;
 pub mod error;
 pub mod host;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use ringmail_shards::stats::ShardStats;
 
 use super::catalog::{Change, ShardId};
+use super::cluster::ClusterId;
 use super::keeper::{self, Keeper};
 use super::life::{Life, Stage};
 use super::logs::{Caller, Logs, LogsUsage};
@@ -48,9 +49,16 @@ pub struct Shard<O> {
 impl<O: Outside> Shard<O> {
     /// Shard `number` of as many as there are `ports`, with what it has recovered. It serves once all shards have the
     /// catalog, which shard 0 sends to the others.
-    pub fn new(config: &Config, number: ShardId, ports: &[u16], recovered: Recovered, outside: O) -> Self {
+    pub fn new(
+        config: &Config,
+        cluster: ClusterId,
+        number: ShardId,
+        ports: &[u16],
+        recovered: Recovered,
+        outside: O,
+    ) -> Self {
         let in_flight = config.limits.in_flight_per_shard.as_usize();
-        let mut logs = Logs::new(number, ports.len() as ShardId, recovered.engine, in_flight);
+        let mut logs = Logs::new(cluster, number, ports.len() as ShardId, recovered.engine, in_flight);
         logs.tick(outside.wall_ms());
         let mut shard = Self {
             logs,

@@ -39,7 +39,8 @@ pub fn run(config: &Config, shutdown: &Shutdown, ready: impl FnOnce(&Ready)) -> 
     let data = DataDir::open(&config.node.data, wanted)?;
     let listeners = Listeners::bind(config, data.shards())?;
     if data.is_fresh() {
-        tracing::info!(data = %data.path().display(), node = data.node(), "the data directory is new");
+        let cluster = data.cluster().map(tracing::field::display);
+        tracing::info!(data = %data.path().display(), node = data.node(), cluster, "the data directory is new");
     }
     let is_ready = Ready {
         native: listeners.address,
@@ -119,6 +120,7 @@ fn start_shards(
     reports: &Sender<Report>,
 ) -> Result<Vec<ShardHandle<()>>, StartError> {
     let count = ConnectionCount::new(config.limits.connections as usize);
+    let cluster = data.cluster().expect("an open directory has a cluster id");
     let ports = listeners.ports;
     let mut listeners = listeners.seats.into_iter();
     let mut seats = mesh::seats(cpus.len()).into_iter();
@@ -126,6 +128,7 @@ fn start_shards(
         let start = ShardStart {
             context,
             config: config.clone(),
+            cluster,
             directory: data.shard_path(context.shard as u16),
             listeners: listeners.next().expect("there are listeners for every shard"),
             seat: seats.next().expect("there is a seat for every shard"),

@@ -8,7 +8,7 @@ mod writer;
 
 pub(crate) use message::{message, messages};
 pub use reader::{MAX_LIST_ITEMS, Reader};
-pub use uuid::Uuid;
+pub use uuid::{Uuid, UuidError};
 pub use wire::{Blob, Str, Wire};
 pub use writer::{Tags, Writer};
 

@@ -9,6 +9,7 @@ use crate::rng::Rng;
 use ringmail::config::Config;
 use ringmail::gateway::tasks::{self, Buffers};
 use ringmail::gateway::{Protocol, SessionsUsage};
+use ringmail::node::cluster::ClusterId;
 use ringmail::node::logs::LogsUsage;
 use ringmail::node::recovery::{Recovery, RecoveryError};
 use ringmail::node::settings;
@@ -32,6 +33,11 @@ pub(super) enum Place {
     /// Present until it is done.
     Recovering(Option<Box<Recovery>>),
     Running(Running),
+}
+
+/// The identity of every simulated cluster.
+fn cluster() -> ClusterId {
+    ClusterId::new([7; 16]).expect("it does not begin with a zero or a dash")
 }
 
 /// The node between a start and an end.
@@ -103,7 +109,7 @@ impl Machine {
         let buffers = Rc::new(Buffers::new(self.config.limits.in_flight_per_shard.as_usize()));
         let Place::Recovering(recovery) = &mut self.places[number] else { return };
         let recovered = recovery.take().expect("it is done only once").finish();
-        let shard = Shard::new(&self.config, number as u16, &self.ports, recovered, surroundings);
+        let shard = Shard::new(&self.config, cluster(), number as u16, &self.ports, recovered, surroundings);
         let shard = Rc::new(RefCell::new(shard));
         self.places[number] = Place::Running(Running { shard, buffers, turn_planned: false, tick: 0 });
     }

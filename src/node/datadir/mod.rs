@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DATA/ringmail.lock         held (flock) by the broker that uses the directory; its text names the process
-//! DATA/ringmail.superblock   the format's version, the number of shards, the identity of the node
+//! DATA/ringmail.superblock   the format's version, the number of shards, the identities of the node and of the cluster
 //! DATA/shard-000/            the segment files of shard 0
 //! ```
 
@@ -15,7 +15,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lock::Lock;
+use superblock::random_cluster;
 pub use superblock::{FORMAT_VERSION, Superblock};
+
+use super::cluster::ClusterId;
 
 const LOCK: &str = "ringmail.lock";
 const SUPERBLOCK: &str = "ringmail.superblock";
@@ -114,7 +117,9 @@ impl DataDir {
         // Only now nobody else is setting it up.
         let content = Content::read(path)?;
         if content.superblock {
-            Self::resume(path, shards, lock)
+            let mut data = Self::resume(path, shards, lock)?;
+            data.name_cluster()?;
+            Ok(data)
         } else if content.segments {
             Err(DataDirError::SuperblockMissing(path.to_owned()))
         } else {
@@ -141,11 +146,7 @@ impl DataDir {
     }
 
     fn set_up(path: &Path, shards: u16, lock: Lock) -> Result<Self, DataDirError> {
-        let superblock = Superblock::new(shards).map_err(|source| DataDirError::Io {
-            action: "read",
-            path: "/dev/urandom".into(),
-            source,
-        })?;
+        let superblock = Superblock::new(shards).map_err(no_random_bytes)?;
         create_shards(path, 0..shards)?;
         superblock.store(path)?;
         Ok(Self { path: path.to_owned(), superblock, fresh: true, _lock: lock })
@@ -165,6 +166,15 @@ impl DataDir {
             superblock.store(path)?;
         }
         Ok(Self { path: path.to_owned(), superblock, fresh: false, _lock: lock })
+    }
+
+    /// Gives the directory a cluster id, if it is older than those.
+    fn name_cluster(&mut self) -> Result<(), DataDirError> {
+        if self.superblock.cluster.is_none() {
+            self.superblock.cluster = Some(random_cluster().map_err(no_random_bytes)?);
+            self.superblock.store(&self.path)?;
+        }
+        Ok(())
     }
 
     /// The directory.
@@ -187,10 +197,19 @@ impl DataDir {
         &self.superblock.node
     }
 
+    /// The identity of the cluster. There is none in a directory of an earlier version that was not [opened](Self::open) since.
+    pub fn cluster(&self) -> Option<ClusterId> {
+        self.superblock.cluster
+    }
+
     /// Where the segment files of `shard` are.
     pub fn shard_path(&self, shard: u16) -> PathBuf {
         shard_path(&self.path, shard)
     }
+}
+
+fn no_random_bytes(source: io::Error) -> DataDirError {
+    DataDirError::Io { action: "read", path: "/dev/urandom".into(), source }
 }
 
 fn shard_path(data: &Path, shard: u16) -> PathBuf {

@@ -7,7 +7,7 @@ use std::path::Path;
 use ringmail_wire::crc::crc32c;
 use serde::{Deserialize, Serialize};
 
-use super::{DataDirError, SUPERBLOCK, SUPERBLOCK_DRAFT, failed, sync_directory};
+use super::{ClusterId, DataDirError, SUPERBLOCK, SUPERBLOCK_DRAFT, failed, sync_directory};
 
 /// The version of the data format that this build writes; it reads all up to it.
 pub const FORMAT_VERSION: u32 = 1;
@@ -25,6 +25,9 @@ pub struct Superblock {
     pub shards: u16,
     /// The identity of the node, a random UUID.
     pub node: String,
+    /// The identity of the cluster; what was written before there was one gets it with the next start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterId>,
 }
 
 /// The fields that all versions have.
@@ -36,7 +39,13 @@ struct Preamble {
 
 impl Superblock {
     pub(super) fn new(shards: u16) -> io::Result<Self> {
-        Ok(Self { magic: MAGIC.to_owned(), format: FORMAT_VERSION, shards, node: random_uuid()? })
+        Ok(Self {
+            magic: MAGIC.to_owned(),
+            format: FORMAT_VERSION,
+            shards,
+            node: random_uuid()?,
+            cluster: Some(random_cluster()?),
+        })
     }
 
     /// Reads the superblock of the data directory `data`.
@@ -90,10 +99,24 @@ fn checksum(json: &[u8]) -> String {
     format!("crc32c {:08x}", crc32c(json))
 }
 
-/// A random (version 4) UUID, RFC 9562.
-fn random_uuid() -> io::Result<String> {
+/// The identity of a new cluster.
+pub(super) fn random_cluster() -> io::Result<ClusterId> {
+    loop {
+        if let Some(cluster) = ClusterId::new(random_bytes()?) {
+            return Ok(cluster);
+        }
+    }
+}
+
+fn random_bytes() -> io::Result<[u8; 16]> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A random (version 4) UUID, RFC 9562.
+fn random_uuid() -> io::Result<String> {
+    let mut bytes = random_bytes()?;
     bytes[6] = 0x40 | bytes[6] & 0x0f;
     bytes[8] = 0x80 | bytes[8] & 0x3f;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -27,6 +27,22 @@ fn a_directory_keeps_its_identity_and_its_shards() {
 }
 
 #[test]
+fn an_older_directory_gets_a_cluster_id_once() {
+    let root = directory();
+    let cluster = DataDir::open(root.path(), 1).unwrap().cluster().unwrap();
+    assert_eq!(DataDir::existing(root.path()).unwrap().cluster(), Some(cluster));
+
+    let mut older = Superblock::load(root.path()).unwrap();
+    older.cluster = None;
+    older.store(root.path()).unwrap();
+    assert!(!fs::read_to_string(root.path().join(SUPERBLOCK)).unwrap().contains("cluster"));
+    assert_eq!(DataDir::existing(root.path()).unwrap().cluster(), None, "reading changes nothing");
+    let named = DataDir::open(root.path(), 1).unwrap().cluster().unwrap();
+    assert_ne!(named, cluster);
+    assert_eq!(DataDir::open(root.path(), 2).unwrap().cluster(), Some(named));
+}
+
+#[test]
 fn one_broker_at_a_time() {
     let root = directory();
     let first = DataDir::open(root.path(), 1).unwrap();

@@ -29,6 +29,7 @@ pub use self::watch::Watcher;
 use self::watch::Watches;
 use super::catalog::plan::Command;
 use super::catalog::{Catalog, ShardId};
+use super::cluster::ClusterId;
 use super::message::{Message, Outcome, Question};
 use super::slab::{Key, Slab};
 use crate::native::Waiter;
@@ -90,6 +91,7 @@ struct Asked {
 #[derive(Debug)]
 pub struct Logs {
     shard: ShardId,
+    cluster: ClusterId,
     engine: Engine,
     catalog: Catalog,
     /// Who waits for the engine; the key is the token.
@@ -118,9 +120,16 @@ pub struct Logs {
 
 impl Logs {
     /// The logs as shard `shard` of `shards` sees them. `engine` has recovered.
-    pub fn new(shard: ShardId, shards: ShardId, engine: Engine, in_flight_limit: usize) -> Self {
+    pub fn new(
+        cluster: ClusterId,
+        shard: ShardId,
+        shards: ShardId,
+        engine: Engine,
+        in_flight_limit: usize,
+    ) -> Self {
         Self {
             shard,
+            cluster,
             engine,
             catalog: Catalog::default(),
             waiting: Slab::default(),
@@ -141,6 +150,11 @@ impl Logs {
     /// The number of this shard.
     pub fn shard(&self) -> ShardId {
         self.shard
+    }
+
+    /// The identity of the cluster.
+    pub fn cluster(&self) -> ClusterId {
+        self.cluster
     }
 
     /// How many shards there are.

@@ -12,7 +12,8 @@ pub(crate) const LOG: LogId = 1;
 /// What shard `shard` of two sees once there is topic "t", whose one partition is on shard `owner`.
 pub(crate) fn logs_with_a_topic(shard: ShardId, owner: ShardId) -> Logs {
     let config = ShardConfig { shard, segment_bytes: 1 << 20, ..ShardConfig::default() };
-    let mut logs = Logs::new(shard, 2, Engine::open(config, &[], 0), 1 << 20);
+    let cluster = ClusterId::new([7; 16]).unwrap();
+    let mut logs = Logs::new(cluster, shard, 2, Engine::open(config, &[], 0), 1 << 20);
     drive(&mut logs);
     let values = TopicValues { max_message_bytes: 1 << 20, retention_bytes: None, retention_ms: None };
     let partitions = vec![Partition { log: LOG, shard: owner }];

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use ringmail::config::{ByteSize, Config};
 use ringmail::node::catalog::{CATALOG_LOG, Catalog, ShardId};
+use ringmail::node::cluster::ClusterId;
 use ringmail::node::message::Message;
 use ringmail::node::outside::Outside;
 use ringmail::node::recovery::Recovered;
@@ -139,7 +140,8 @@ fn start_shard(number: ShardId) -> Shard<Around> {
         engine.put_log(CATALOG_LOG, LogConfig { essential: true, ..LogConfig::KEEP });
         (Catalog::default(), 0)
     });
-    Shard::new(&config(), number, &[9001, 9002], Recovered { engine, catalog }, around)
+    let cluster = ClusterId::new([7; 16]).expect("it does not begin with a zero or a dash");
+    Shard::new(&config(), cluster, number, &[9001, 9002], Recovered { engine, catalog }, around)
 }
 
 fn engine_config(shard: ShardId) -> ShardConfig {
