@@ -30,6 +30,12 @@ impl Fault {
     pub fn shutting_down() -> Self {
         Self::new(ErrorCode::ShuttingDown, "the broker is shutting down: reconnect and try again")
     }
+
+    /// What is answered to whoever would change a log of the broker's own.
+    pub fn internal() -> Self {
+        let words = "the topic is internal: the broker alone writes to it, and deletes from it; take another";
+        Self::new(ErrorCode::InvalidTopicName, words)
+    }
 }
 
 /// Writes an answer whose code is that of `fault`. The API is a number, as it may be an unknown one.
@@ -112,10 +118,10 @@ impl From<CatalogError> for Fault {
         let code = match &error {
             CatalogError::Exists(_) => ErrorCode::TopicExists,
             CatalogError::Unknown(_) => ErrorCode::UnknownTopic,
-            CatalogError::Name(_) => ErrorCode::InvalidTopicName,
-            CatalogError::Partitions(_) => ErrorCode::InvalidPartitions,
+            CatalogError::Name(_) | CatalogError::Internal(_) => ErrorCode::InvalidTopicName,
+            CatalogError::Partitions(_) | CatalogError::Placement(_) => ErrorCode::InvalidPartitions,
             CatalogError::Config(_) => ErrorCode::InvalidConfig,
-            CatalogError::Busy(_) => ErrorCode::CatalogUnavailable,
+            CatalogError::Busy(_) | CatalogError::NoIds => ErrorCode::CatalogUnavailable,
             CatalogError::NotStored(cause) => match Self::from(cause.clone()).code {
                 code @ (ErrorCode::ShuttingDown | ErrorCode::StorageFull | ErrorCode::StorageFailed) => code,
                 _ => ErrorCode::CatalogUnavailable,

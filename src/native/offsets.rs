@@ -97,6 +97,9 @@ impl Sessions<'_> {
         logs: &mut Logs,
     ) -> Result<Handled, Fault> {
         let DeleteRecordsRequest { log, before } = DeleteRecordsRequest::from_body(request.body)?;
+        if logs.catalog().is_internal(log) {
+            return Err(Fault::internal());
+        }
         let reply = request.reply();
         match logs.delete_records(log, before, Caller::Native(Waiter::DeleteRecords(reply))) {
             Ok(()) => {

@@ -19,6 +19,9 @@ impl Sessions<'_> {
         if self.own.draining {
             return Err(Fault::shutting_down());
         }
+        if logs.catalog().is_internal(log) {
+            return Err(Fault::internal());
+        }
         let reply = request.reply();
         match logs.append(log, Payload::Ringmail(batch), acks, Caller::Native(Waiter::Produce(reply))) {
             Ok(()) => {
@@ -40,6 +43,8 @@ impl Sessions<'_> {
     ) -> Handled {
         let begun = if self.own.draining {
             Err(Refusal::Error(AppendError::Closed))
+        } else if logs.catalog().is_internal(log) {
+            Err(Refusal::Error(AppendError::UnknownLog(log)))
         } else {
             logs.append(log, Payload::Ringmail(batch), Acks::None, Caller::Native(Waiter::Unacknowledged))
         };

@@ -1,5 +1,6 @@
 //! Topics: create, alter, delete, list, describe.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ringmail_shards::api::{Answer, LogState, ReadError};
@@ -13,8 +14,10 @@ use super::error::Fault;
 use super::requests::Request;
 use super::sessions::Sessions;
 use super::waiter::{Reply, Waiter};
-use crate::node::catalog::plan::Command;
-use crate::node::catalog::{CatalogError, Change, ConfigKey, Topic};
+use crate::node::catalog::{
+    CatalogError, Change, Command, ConfigChange, ConfigKey, ConfigOp, Effect, Source, Spread, Topic,
+    TopicConfig,
+};
 use crate::node::logs::{Caller, Logs};
 use crate::node::slab::Key;
 
@@ -34,19 +37,20 @@ pub(super) struct Description {
 impl Sessions<'_> {
     pub(super) fn create_topic(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
         let CreateTopicRequest { partitions, name, config } = CreateTopicRequest::from_body(request.body)?;
-        let command = Command::Create { name: name.to_owned(), partitions, config: owned(&config)? };
+        let partitions = if partitions == 0 { Spread::Default } else { Spread::Count(partitions) };
+        let command = Command::Create { name: name.to_owned(), partitions, config: change(&config)? };
         self.change_catalog(request, command, logs)
     }
 
     pub(super) fn alter_topic(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
         let AlterTopicRequest { partitions, name, config } = AlterTopicRequest::from_body(request.body)?;
-        let command = Command::Alter { name: name.to_owned(), partitions, config: owned(&config)? };
+        let command = Command::Alter { name: name.to_owned(), partitions, config: change(&config)? };
         self.change_catalog(request, command, logs)
     }
 
     pub(super) fn delete_topic(&mut self, request: &Request<'_>, logs: &mut Logs) -> Result<(), Fault> {
         let DeleteTopicRequest { name } = DeleteTopicRequest::from_body(request.body)?;
-        self.change_catalog(request, Command::Delete { name: name.to_owned() }, logs)
+        self.change_catalog(request, Command::Delete { name: name.to_owned(), id: None }, logs)
     }
 
     fn change_catalog(
@@ -126,15 +130,11 @@ impl Sessions<'_> {
 
     fn answer_description(&mut self, description: Description) {
         let Description { reply, topic, partitions, .. } = description;
-        let values = ConfigKey::ALL.map(|key| (key, topic.config.value(key)));
-        let entry = |(key, value): &'_ (ConfigKey, String)| {
-            let source =
-                if topic.config.own.contains(key) { ConfigSource::Topic } else { ConfigSource::Default };
-            (key.name(), value.clone(), source)
-        };
-        let entries = values.each_ref().map(entry);
-        let config =
-            entries.iter().map(|(key, value, source)| (ConfigEntry { key, value }, *source)).collect();
+        let entries: Vec<_> = described_keys(&topic.config).collect();
+        let config = entries
+            .iter()
+            .map(|(key, value, source)| (ConfigEntry { key: key.name(), value }, *source))
+            .collect();
         self.answer(&reply, &DescribeTopicResponse { id: topic.id, config, partitions });
     }
 }
@@ -153,11 +153,24 @@ impl Description {
     }
 }
 
-/// The entries, which may be a few more than there are keys: not so many that keeping them would cost.
-fn owned(config: &[ConfigEntry<'_>]) -> Result<Vec<(String, String)>, Fault> {
+/// The entries that have an effect, and those that the topic has set.
+fn described_keys(config: &TopicConfig) -> impl Iterator<Item = (ConfigKey, Cow<'_, str>, ConfigSource)> {
+    ConfigKey::all().filter_map(|key| {
+        let source = match config.source(key) {
+            Source::Topic => ConfigSource::Topic,
+            Source::Broker | Source::Default => ConfigSource::Default,
+        };
+        let shown = key.key().effect == Effect::Acts || source == ConfigSource::Topic;
+        shown.then(|| (key, config.text(key), source))
+    })
+}
+
+/// The change that entries stand for, which may be a few more than there are keys: not so many that keeping them would cost.
+fn change(config: &[ConfigEntry<'_>]) -> Result<ConfigChange, Fault> {
     if config.len() > CONFIG_ENTRIES {
         let words = format!("{} entries of configuration are too many: give each key once", config.len());
         return Err(Fault::new(ErrorCode::InvalidConfig, words));
     }
-    Ok(config.iter().map(|entry| (entry.key.to_owned(), entry.value.to_owned())).collect())
+    let op = |value: &str| if value.is_empty() { ConfigOp::Reset } else { ConfigOp::Set(value.to_owned()) };
+    Ok(ConfigChange::Edit(config.iter().map(|entry| (entry.key.to_owned(), op(entry.value))).collect()))
 }

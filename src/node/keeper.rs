@@ -12,7 +12,7 @@ use ringmail_wire::protocol::LogId;
 
 use super::catalog::plan::Command;
 use super::catalog::record::{Entry, encode};
-use super::catalog::{CatalogError, CatalogLimits, Change};
+use super::catalog::{CatalogError, Change};
 use super::logs::{Caller, Logs};
 use super::message::{Message, Outcome};
 
@@ -57,7 +57,6 @@ enum Step {
 /// The keeper.
 #[derive(Debug)]
 pub struct Keeper {
-    limits: CatalogLimits,
     queue: VecDeque<(Command, Caller)>,
     step: Step,
     /// Changes since the last snapshot.
@@ -68,8 +67,8 @@ pub struct Keeper {
 
 impl Keeper {
     /// A keeper whose catalog has seen so many `changes` since its last snapshot.
-    pub fn new(limits: CatalogLimits, changes: usize) -> Self {
-        Self { limits, queue: VecDeque::new(), step: Step::Idle, changes, dropped: Vec::new() }
+    pub fn new(changes: usize) -> Self {
+        Self { queue: VecDeque::new(), step: Step::Idle, changes, dropped: Vec::new() }
     }
 
     /// Whether nothing is being done or waits to be.
@@ -116,7 +115,7 @@ impl Keeper {
     }
 
     fn begin(&mut self, command: Command, caller: Option<Caller>, logs: &mut Logs) {
-        let change = match logs.catalog().plan(command, &self.limits) {
+        let change = match logs.plan(command) {
             Ok(change) => Arc::new(change),
             Err(error) => return tell(logs, caller, Err(error)),
         };

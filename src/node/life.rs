@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::catalog::{Catalog, CatalogLimits};
+use super::catalog::Catalog;
 use super::keeper::Keeper;
 use super::message::Message;
 use super::outside::Outside;
@@ -79,11 +79,11 @@ impl<O: Outside> Shard<O> {
     }
 
     /// Makes this shard, which is shard 0, the keeper of the catalog, and gives the catalog to all others.
-    pub(super) fn keep_catalog(&mut self, catalog: Catalog, changes: usize, limits: CatalogLimits) {
+    pub(super) fn keep_catalog(&mut self, catalog: Catalog, changes: usize) {
         let shared = Arc::new(catalog);
         self.logs.tell_others(|| Message::Load(Arc::clone(&shared)));
         self.logs.load_catalog(Arc::unwrap_or_clone(shared));
-        self.keeper = Some(Keeper::new(limits, changes));
+        self.keeper = Some(Keeper::new(changes));
         self.life.stage = Stage::Loading(usize::from(self.logs.shards()) - 1);
         self.serve_if_loaded();
     }

@@ -11,6 +11,9 @@ use crate::native;
 /// Segment files that are held ready at least: one that is next, and one for what frees space on a full disk.
 const LEAST_SPARES: usize = 2;
 
+/// Bytes of a batch that Kafka can write: its lengths are signed.
+const LARGEST_MESSAGE: u64 = i32::MAX as u64;
+
 /// What the engine of a shard is told. `incarnation` is another number at every start.
 pub fn engine(config: &Config, shard: ShardId, incarnation: u64) -> ShardConfig {
     let (log, limits) = (&config.log, &config.limits);
@@ -70,7 +73,7 @@ pub(super) fn catalog(config: &Config, ports: &[u16]) -> CatalogLimits {
         partitions: limits.partitions,
         default_partitions: topics.partitions,
         defaults: TopicValues {
-            max_message_bytes: u32::try_from(limits.batch.bytes()).unwrap_or(u32::MAX),
+            max_message_bytes: limits.batch.bytes().min(LARGEST_MESSAGE) as u32,
             retention_bytes: topics.retention_size.get().map(|size| size.bytes()),
             retention_ms: topics.retention_time.get().map(|time| time.millis()),
         },

@@ -58,7 +58,8 @@ impl<O: Outside> Shard<O> {
         outside: O,
     ) -> Self {
         let in_flight = config.limits.in_flight_per_shard.as_usize();
-        let mut logs = Logs::new(cluster, number, ports.len() as ShardId, recovered.engine, in_flight);
+        let mut logs =
+            Logs::new(cluster, number, settings::catalog(config, ports), recovered.engine, in_flight);
         logs.tick(outside.wall_ms());
         let mut shard = Self {
             logs,
@@ -73,7 +74,7 @@ impl<O: Outside> Shard<O> {
         };
         shard.note_time();
         if let Some((catalog, changes)) = recovered.catalog {
-            shard.keep_catalog(catalog, changes, settings::catalog(config, ports));
+            shard.keep_catalog(catalog, changes);
         }
         shard
     }

@@ -89,7 +89,8 @@ fn what_cannot_be_is_refused() {
         ("..", 1, &[], ErrorCode::InvalidTopicName),
         ("u", 10_001, &[], ErrorCode::InvalidPartitions),
         ("u", 1, &[("retention.mss", "1")], ErrorCode::InvalidConfig),
-        ("u", 1, &[("cleanup.policy", "compact")], ErrorCode::InvalidConfig),
+        ("u", 1, &[("cleanup.policy", "shred")], ErrorCode::InvalidConfig),
+        ("__consumer_offsets", 1, &[], ErrorCode::InvalidTopicName),
         ("u", 1, &[("max.message.bytes", "1000000000")], ErrorCode::InvalidConfig),
     ] {
         assert_eq!(create(&mut client, name, partitions, config), code as u16, "{name}");

@@ -1,9 +1,10 @@
 //! The catalog's log: records with any JSON in any parts, and changes that were planned and then altered here and there.
 
 use arbitrary::Unstructured;
-use ringmail::node::catalog::plan::Command;
 use ringmail::node::catalog::record::{Entry, Replay, encode};
-use ringmail::node::catalog::{Catalog, CatalogLimits, Change, TopicValues};
+use ringmail::node::catalog::{
+    Catalog, CatalogLimits, Change, Command, ConfigChange, ConfigKey, ConfigOp, OFFSETS, Spread, TopicValues,
+};
 use ringmail_wire::batch::{Batch, BatchBuilder, Compression, HeadersBuf};
 
 use crate::frames::number;
@@ -125,8 +126,16 @@ fn json(value: &impl serde::Serialize) -> String {
 /// What must be true of every catalog that was read.
 fn check(catalog: &Catalog) {
     let mut partitions = 0;
-    for (_, topic) in catalog.topics() {
+    for (name, topic) in catalog.topics() {
         partitions += topic.partitions.len();
+        assert_eq!(catalog.topic_of_id(topic.id), Some((name, topic)), "topics are found by their ids");
+        for key in ConfigKey::all() {
+            assert!(
+                key.key().rule.admits(&topic.config.text(key)),
+                "{} has a value that it can have",
+                key.name()
+            );
+        }
         for partition in &topic.partitions {
             assert_eq!(catalog.owner(partition.log), Some(partition.shard), "partitions have owners");
         }
@@ -138,7 +147,11 @@ fn check(catalog: &Catalog) {
         replay.batch(&batch).expect("a snapshot is read as it was written");
     }
     assert_eq!(&replay.finish().0, catalog);
-    let create = Command::Create { name: "one-more".to_owned(), partitions: 3, config: Vec::new() };
+    let create = Command::Create {
+        name: "one-more".to_owned(),
+        partitions: Spread::Count(3),
+        config: ConfigChange::NONE,
+    };
     if let Ok(change) = catalog.plan(create, &limits()) {
         catalog.clone().apply(&change).expect("it was planned on this state");
     }
@@ -156,17 +169,31 @@ fn limits() -> CatalogLimits {
 }
 
 fn command(u: &mut Unstructured<'_>) -> arbitrary::Result<Command> {
-    let name = (*u.choose(&["topic", "other", "third", ""])?).to_owned();
-    let mut config = Vec::new();
-    if u.ratio(1, 4)? {
-        let key = *u.choose(&["retention.ms", "retention.bytes", "max.message.bytes", "unknown"])?;
-        config.push((key.to_owned(), number(u)?.to_string()));
-    }
+    let name = (*u.choose(&["topic", "other.1", "other_1", ""])?).to_owned();
+    let config = if u.ratio(1, 4)? { config(u)? } else { ConfigChange::NONE };
     let partitions = u.int_in_range(0..=MAX_PARTITIONS + 1)?;
-    Ok(match u.int_in_range(0..=4)? {
-        0 | 1 => Command::Create { name, partitions, config },
+    Ok(match u.int_in_range(0..=7)? {
+        0 | 1 => Command::Create { name, partitions: Spread::Count(partitions), config },
         2 => Command::Alter { name, partitions, config },
-        3 => Command::Delete { name },
+        3 => Command::Delete { name, id: u.arbitrary()? },
+        4 => Command::Grow { name, partitions, on: u.ratio(1, 2)?.then(|| vec![1; partitions as usize / 2]) },
+        5 => Command::CreateInternal { name: OFFSETS, partitions },
+        6 => Command::AllocateProducerIds,
         _ => Command::Forget { logs: vec![number(u)?] },
+    })
+}
+
+fn config(u: &mut Unstructured<'_>) -> arbitrary::Result<ConfigChange> {
+    let keys =
+        ["retention.ms", "retention.bytes", "max.message.bytes", "flush.ms", "cleanup.policy", "unknown"];
+    let key = (*u.choose(&keys)?).to_owned();
+    let value =
+        if u.ratio(1, 2)? { number(u)?.to_string() } else { u.choose(&["compact", "delete"])?.to_string() };
+    Ok(match u.int_in_range(0..=4)? {
+        0 => ConfigChange::Edit(vec![(key, ConfigOp::Append(value))]),
+        1 => ConfigChange::Edit(vec![(key, ConfigOp::Subtract(value))]),
+        2 => ConfigChange::Edit(vec![(key, ConfigOp::Reset)]),
+        3 => ConfigChange::Replace(vec![(key, value)]),
+        _ => ConfigChange::Edit(vec![(key, ConfigOp::Set(value))]),
     })
 }

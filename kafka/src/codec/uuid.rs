@@ -88,7 +88,13 @@ mod tests {
             let uuid = Uuid(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes());
             assert_eq!(uuid.to_string().parse(), Ok(uuid));
         }
-        for text in ["", "AAAAAAAAAAAAAAAAAAAAAR", "AAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAQA", "A+AAAAAAAAAAAAAAAAAAAQ"] {
+        for text in [
+            "",
+            "AAAAAAAAAAAAAAAAAAAAAR",
+            "AAAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAAAAAAQA",
+            "A+AAAAAAAAAAAAAAAAAAAQ",
+        ] {
             assert_eq!(text.parse::<Uuid>(), Err(UuidError), "{text}");
         }
     }

@@ -37,6 +37,13 @@ pub enum Change {
         /// The logs.
         logs: Vec<LogId>,
     },
+    /// Ids for producers were given out.
+    ProducerIds {
+        /// The first of them.
+        first: u64,
+        /// How many.
+        count: u32,
+    },
 }
 
 impl fmt::Display for Change {
@@ -49,6 +56,9 @@ impl fmt::Display for Change {
                 write!(f, "topic {name} altered, {} partitions added", added.len())
             }
             Self::Deleted { name } => write!(f, "topic {name} deleted"),
+            Self::ProducerIds { first, count } => {
+                write!(f, "{count} producer ids given out, from {first} on")
+            }
             Self::Dropped { logs } => write!(f, "nothing is left of {} deleted partitions", logs.len()),
         }
     }

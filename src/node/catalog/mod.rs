@@ -13,13 +13,17 @@ pub mod record;
 
 use std::collections::BTreeMap;
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 use ringmail_wire::protocol::LogId;
 use serde::{Deserialize, Serialize};
 
 pub use change::Change;
-pub use config::{ConfigKey, TopicConfig, TopicValues};
-pub use plan::{CatalogError, CatalogLimits};
+pub use config::{
+    ConfigChange, ConfigKey, ConfigOp, ConfigType, Effect, KEYS, Rule, Source, TopicConfig, TopicKey,
+    TopicValues,
+};
+pub use name::{INTERNAL, OFFSETS, TRANSACTIONS, is_internal};
+pub use plan::{CatalogError, CatalogLimits, Command, Spread};
 
 /// The log that the catalog itself is kept in, on shard 0. Clients cannot reach it.
 pub const CATALOG_LOG: LogId = 0;
@@ -72,6 +76,12 @@ pub struct Catalog {
     owners: AHashMap<LogId, ShardId>,
     /// Partitions on each shard; shards beyond the end have none.
     loads: Vec<usize>,
+    /// The name of the topic of each id.
+    names: AHashMap<u64, String>,
+    /// How many topics have names that are [`name::folded`] to this one.
+    folded: AHashMap<String, u32>,
+    /// The logs of internal topics.
+    internal: AHashSet<LogId>,
 }
 
 impl PartialEq for Catalog {
@@ -92,6 +102,9 @@ struct State {
     topics: BTreeMap<String, Topic>,
     /// Logs that are deleted, but whose owners have not said yet that nothing of them is left.
     dropping: BTreeMap<LogId, ShardId>,
+    /// The next id for a producer.
+    #[serde(default)]
+    next_producer: u64,
 }
 
 impl Default for Catalog {
@@ -101,8 +114,9 @@ impl Default for Catalog {
             next_log: CATALOG_LOG + 1,
             topics: BTreeMap::new(),
             dropping: BTreeMap::new(),
+            next_producer: 0,
         };
-        Self { state, owners: AHashMap::new(), loads: Vec::new() }
+        Self::from_state(state)
     }
 }
 
@@ -125,11 +139,17 @@ impl TryFrom<State> for Catalog {
         if let Some((id, next)) = used.into_iter().flatten().find(|(id, next)| id >= next) {
             return Err(CatalogMismatch(format!("id {id} is given out, and {next} is the next")));
         }
-        if state.next_log.max(state.next_topic) > ID_LIMIT {
+        if state.next_log.max(state.next_topic).max(state.next_producer) > ID_LIMIT {
             return Err(CatalogMismatch("the next id is over the limit".to_owned()));
         }
-        let mut catalog = Self { state, owners: AHashMap::new(), loads: Vec::new() };
-        topics.values().for_each(|topic| catalog.index(&topic.partitions));
+        let mut catalog = Self::from_state(state);
+        for (name, topic) in &topics {
+            if catalog.names.contains_key(&topic.id) {
+                return Err(CatalogMismatch(format!("topic id {} is given out twice", topic.id)));
+            }
+            catalog.index_name(name, topic.id);
+            catalog.index(name, &topic.partitions);
+        }
         catalog.state.topics = topics;
         Ok(catalog)
     }
@@ -147,9 +167,33 @@ impl From<Catalog> for State {
 }
 
 impl Catalog {
+    /// A catalog whose topics are still to be indexed.
+    fn from_state(state: State) -> Self {
+        Self {
+            state,
+            owners: AHashMap::new(),
+            loads: Vec::new(),
+            names: AHashMap::new(),
+            folded: AHashMap::new(),
+            internal: AHashSet::new(),
+        }
+    }
+
     /// The topic of this name.
     pub fn topic(&self, name: &str) -> Option<&Topic> {
         self.state.topics.get(name)
+    }
+
+    /// The topic of this id, and its name.
+    pub fn topic_of_id(&self, id: u64) -> Option<(&str, &Topic)> {
+        let name = self.names.get(&id)?;
+        Some((name, self.topic(name).expect("the names of ids are those of topics")))
+    }
+
+    /// Whether the log is one of an [internal](is_internal) topic: clients do not write to it.
+    #[inline]
+    pub fn is_internal(&self, log: LogId) -> bool {
+        !self.internal.is_empty() && self.internal.contains(&log)
     }
 
     /// All topics by name, in the order of their names.
@@ -203,6 +247,7 @@ impl Catalog {
                 }
                 Ok(())
             }
+            Change::ProducerIds { first, count } => self.give_out(*first, *count),
         }
     }
 
@@ -221,7 +266,8 @@ impl Catalog {
             )));
         }
         self.state.next_topic = topic.id + 1;
-        self.index(&topic.partitions);
+        self.index_name(name, topic.id);
+        self.index(name, &topic.partitions);
         self.state.topics.insert(name.to_owned(), topic.clone());
         Ok(())
     }
@@ -238,7 +284,7 @@ impl Catalog {
             topic.ok_or_else(|| CatalogMismatch(format!("topic {name} is altered but does not exist")))?;
         topic.config = config.clone();
         topic.partitions.extend_from_slice(added);
-        self.index(added);
+        self.index(name, added);
         Ok(())
     }
 
@@ -246,11 +292,31 @@ impl Catalog {
         let topic = self.state.topics.remove(name);
         let topic =
             topic.ok_or_else(|| CatalogMismatch(format!("topic {name} is deleted but does not exist")))?;
+        self.names.remove(&topic.id);
+        if let Some(folded) = name::folded(name) {
+            let left = self.folded.remove(&folded).map_or(0, |count| count - 1);
+            if left > 0 {
+                self.folded.insert(folded, left);
+            }
+        }
         for Partition { log, shard } in topic.partitions {
             self.owners.remove(&log);
+            self.internal.remove(&log);
             self.loads[usize::from(shard)] -= 1;
             self.state.dropping.insert(log, shard);
         }
+        Ok(())
+    }
+
+    fn give_out(&mut self, first: u64, count: u32) -> Result<(), CatalogMismatch> {
+        let next = first.saturating_add(count.into());
+        if first < self.state.next_producer {
+            return Err(CatalogMismatch(format!("producer id {first} is given out twice")));
+        }
+        if next > ID_LIMIT {
+            return Err(CatalogMismatch(format!("producer id {next} is over the limit")));
+        }
+        self.state.next_producer = next;
         Ok(())
     }
 
@@ -269,7 +335,17 @@ impl Catalog {
         Ok(())
     }
 
-    fn index(&mut self, partitions: &[Partition]) {
+    fn index_name(&mut self, name: &str, id: u64) {
+        self.names.insert(id, name.to_owned());
+        if let Some(folded) = name::folded(name) {
+            *self.folded.entry(folded).or_default() += 1;
+        }
+    }
+
+    fn index(&mut self, name: &str, partitions: &[Partition]) {
+        if is_internal(name) {
+            self.internal.extend(partitions.iter().map(|partition| partition.log));
+        }
         for &Partition { log, shard } in partitions {
             let shard = usize::from(shard);
             if self.loads.len() <= shard {

@@ -1,5 +1,25 @@
 //! Names of topics. The rules are Kafka's, so that every topic can be reached through every protocol.
 
+/// Where groups keep their offsets.
+pub const OFFSETS: &str = "__consumer_offsets";
+
+/// Where transactions are kept.
+pub const TRANSACTIONS: &str = "__transaction_state";
+
+/// The topics that belong to the broker: it makes them when they are needed, and it alone writes to them.
+pub const INTERNAL: [&str; 2] = [OFFSETS, TRANSACTIONS];
+
+/// Whether a topic belongs to the broker.
+pub fn is_internal(name: &str) -> bool {
+    INTERNAL.contains(&name)
+}
+
+/// What Kafka makes of names where it writes metrics: two topics may not be the same there. `None` for one that is only like
+/// itself.
+pub(super) fn folded(name: &str) -> Option<String> {
+    name.contains(['.', '_']).then(|| name.replace('.', "_"))
+}
+
 /// Letters of the longest name.
 const LONGEST: usize = 249;
 

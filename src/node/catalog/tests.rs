@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 use ringmail_wire::batch::Batch;
 
-use super::plan::Command;
 use super::record::{Entry, LARGEST_BATCH, Replay, ReplayError, encode};
 use super::*;
 
@@ -16,16 +15,22 @@ const LIMITS: CatalogLimits = CatalogLimits {
 };
 
 fn create(name: &str, partitions: u32) -> Command {
-    Command::Create { name: name.to_owned(), partitions, config: Vec::new() }
+    let partitions = if partitions == 0 { Spread::Default } else { Spread::Count(partitions) };
+    Command::Create { name: name.to_owned(), partitions, config: ConfigChange::NONE }
+}
+
+fn grow(name: &str, partitions: u32, on: Option<&[ShardId]>) -> Command {
+    Command::Grow { name: name.to_owned(), partitions, on: on.map(<[_]>::to_vec) }
 }
 
 fn alter(name: &str, partitions: u32, config: &[(&str, &str)]) -> Command {
-    let config = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let entry = |(key, value): &(&str, &str)| ((*key).to_owned(), ConfigOp::Set((*value).to_owned()));
+    let config = ConfigChange::Edit(config.iter().map(entry).collect());
     Command::Alter { name: name.to_owned(), partitions, config }
 }
 
 fn delete(name: &str) -> Command {
-    Command::Delete { name: name.to_owned() }
+    Command::Delete { name: name.to_owned(), id: None }
 }
 
 fn run(catalog: &mut Catalog, command: Command) -> Result<Change, CatalogError> {
@@ -56,7 +61,7 @@ fn a_topic_is_created_altered_and_deleted() {
     run(&mut catalog, alter("orders", 5, &[("retention.ms", "10")])).unwrap();
     let topic = catalog.topic("orders").unwrap();
     assert_eq!(topic.partitions.len(), 5);
-    assert_eq!(topic.config.values.retention_ms, Some(10));
+    assert_eq!(topic.config.log_config().retention_ms, Some(10));
 
     run(&mut catalog, delete("orders")).unwrap();
     assert_eq!((catalog.partition_count(), catalog.dropping().count()), (0, 5));
@@ -104,6 +109,93 @@ fn refusals_say_what_to_do() {
 }
 
 #[test]
+fn topics_grow_where_they_are_told_to() {
+    let mut catalog = Catalog::default();
+    let on = Spread::On(vec![1, 1, 0]);
+    run(&mut catalog, Command::Create { name: "a".to_owned(), partitions: on, config: ConfigChange::NONE })
+        .unwrap();
+    run(&mut catalog, grow("a", 5, Some(&[0, 1]))).unwrap();
+    run(&mut catalog, grow("a", 7, None)).unwrap();
+    let shards = |catalog: &Catalog| -> Vec<ShardId> {
+        catalog.topic("a").unwrap().partitions.iter().map(|partition| partition.shard).collect()
+    };
+    assert_eq!(shards(&catalog)[..5], [1, 1, 0, 0, 1]);
+    for (command, words) in [
+        (grow("a", 7, None), "has 7 partitions already"),
+        (grow("a", 1, None), "has 7 partitions already"),
+        (grow("a", 9, Some(&[0])), "gets 2 more partitions, and 1 are assigned"),
+        (grow("a", 8, Some(&[2])), "there is no shard 2"),
+        (grow("b", 8, None), "there is no topic"),
+    ] {
+        let error = run(&mut catalog, command).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(shards(&catalog).len(), 7);
+}
+
+#[test]
+fn names_that_are_alike_in_metrics_collide() {
+    let mut catalog = Catalog::default();
+    run(&mut catalog, create("a.b", 1)).unwrap();
+    let error = run(&mut catalog, create("a_b", 1)).unwrap_err().to_string();
+    assert!(error.contains("collides with topic a.b"), "{error}");
+    run(&mut catalog, create("ab", 1)).unwrap();
+    let (mut restored, _) = replay(&encode(Entry::Snapshot(&catalog), 0)).unwrap();
+    assert!(run(&mut restored, create("a_b", 1)).is_err());
+    run(&mut restored, delete("a.b")).unwrap();
+    run(&mut restored, create("a_b", 1)).unwrap();
+}
+
+#[test]
+fn topics_are_found_by_their_ids() {
+    let mut catalog = Catalog::default();
+    run(&mut catalog, create("a", 1)).unwrap();
+    run(&mut catalog, create("b", 1)).unwrap();
+    let (mut catalog, _) = replay(&encode(Entry::Snapshot(&catalog), 0)).unwrap();
+    assert_eq!(catalog.topic_of_id(2).map(|(name, topic)| (name, topic.id)), Some(("b", 2)));
+    let other = Command::Delete { name: "b".to_owned(), id: Some(1) };
+    assert!(run(&mut catalog, other).is_err(), "another topic is meant");
+    run(&mut catalog, Command::Delete { name: "b".to_owned(), id: Some(2) }).unwrap();
+    assert_eq!(catalog.topic_of_id(2), None);
+}
+
+#[test]
+fn internal_topics_are_the_brokers() {
+    let mut catalog = Catalog::default();
+    let refused = |catalog: &mut Catalog, command| {
+        assert_eq!(run(catalog, command), Err(CatalogError::Internal(OFFSETS.to_owned())));
+    };
+    refused(&mut catalog, create(OFFSETS, 1));
+    run(&mut catalog, Command::CreateInternal { name: OFFSETS, partitions: 3 }).unwrap();
+    run(&mut catalog, create("a", 1)).unwrap();
+    assert!(catalog.topic(OFFSETS).unwrap().config.is_compacted());
+    refused(&mut catalog, grow(OFFSETS, 5, None));
+    refused(&mut catalog, alter(OFFSETS, 5, &[]));
+    refused(&mut catalog, delete(OFFSETS));
+    run(&mut catalog, alter(OFFSETS, 0, &[("segment.bytes", "1048576")])).unwrap();
+    let (restored, _) = replay(&encode(Entry::Snapshot(&catalog), 0)).unwrap();
+    assert_eq!([1, 2, 3, 4].map(|log| restored.is_internal(log)), [true, true, true, false]);
+}
+
+#[test]
+fn producer_ids_are_never_given_out_twice() {
+    let mut catalog = Catalog::default();
+    let allocate = |catalog: &mut Catalog| run(catalog, Command::AllocateProducerIds).unwrap();
+    let first = allocate(&mut catalog);
+    assert_eq!(first, Change::ProducerIds { first: 0, count: 1_000 });
+    let second = allocate(&mut catalog);
+    assert_eq!(second, Change::ProducerIds { first: 1_000, count: 1_000 });
+    let mut batches = encode(Entry::Change(&first), 0);
+    batches.extend(encode(Entry::Change(&second), 0));
+    let (mut restored, _) = replay(&batches).unwrap();
+    assert_eq!(restored, catalog);
+    assert_eq!(allocate(&mut restored), Change::ProducerIds { first: 2_000, count: 1_000 });
+    let (mut restored, _) = replay(&encode(Entry::Snapshot(&restored), 0)).unwrap();
+    assert!(restored.apply(&second).is_err());
+    assert_eq!(allocate(&mut restored), Change::ProducerIds { first: 3_000, count: 1_000 });
+}
+
+#[test]
 fn a_change_that_does_not_fit_changes_nothing() {
     let mut catalog = Catalog::default();
     let created = run(&mut catalog, create("a", 1)).unwrap();
@@ -146,10 +238,12 @@ fn what_is_not_the_catalogs_is_told_apart() {
 }
 
 fn command() -> impl Strategy<Value = Command> {
-    let name = prop_oneof![Just("a"), Just("b"), Just("c")];
-    (name, 0_u32..6, 0..4).prop_map(|(name, partitions, kind)| match kind {
+    let name = prop_oneof![Just("a"), Just("b.c"), Just("b_c")];
+    (name, 0_u32..6, 0..6).prop_map(|(name, partitions, kind)| match kind {
         0 => delete(name),
         1 => alter(name, partitions, &[("retention.bytes", "7")]),
+        2 => grow(name, partitions, None),
+        3 => Command::AllocateProducerIds,
         _ => create(name, partitions),
     })
 }

@@ -3,19 +3,43 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use ringmail_kafka::codec::Uuid;
 use ringmail_shards::api::{AppendError, Payload};
 use ringmail_wire::protocol::{Acks, LogId};
 
 use super::{Caller, Logs, Message, Outcome, ShardId};
 use crate::node::catalog::plan::Command;
 use crate::node::catalog::{
-    CATALOG_LOG, Catalog, CatalogError, CatalogMismatch, Change, Partition, TopicConfig,
+    CATALOG_LOG, Catalog, CatalogError, CatalogLimits, CatalogMismatch, Change, Partition, Topic, TopicConfig,
 };
 
 impl Logs {
     /// The catalog, as far as it was applied here.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// What bounds the catalog.
+    pub fn limits(&self) -> &CatalogLimits {
+        &self.limits
+    }
+
+    /// The change that a command would come to now, as far as this shard knows the catalog.
+    ///
+    /// # Errors
+    /// See [`CatalogError`].
+    pub fn plan(&self, command: Command) -> Result<Change, CatalogError> {
+        self.catalog.plan(command, &self.limits)
+    }
+
+    /// The name of the topic with this identity, and the topic.
+    pub fn topic_of_uuid(&self, uuid: Uuid) -> Option<(&str, &Topic)> {
+        self.catalog.topic_of_id(self.cluster.topic_id(uuid)?)
+    }
+
+    /// The identity of a topic.
+    pub fn uuid_of(&self, topic: &Topic) -> Uuid {
+        self.cluster.topic_uuid(topic.id)
     }
 
     /// Takes on the whole catalog, once, before anything is served. Completes deletions that a crash has cut short.
@@ -67,7 +91,7 @@ impl Logs {
                 self.put_logs(&partitions, config);
             }
             Change::Deleted { .. } => self.drop_logs(&deleted),
-            Change::Dropped { .. } => {}
+            Change::Dropped { .. } | Change::ProducerIds { .. } => {}
         }
         Ok(())
     }

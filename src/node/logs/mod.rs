@@ -28,7 +28,7 @@ use self::peer::Held;
 pub use self::watch::Watcher;
 use self::watch::Watches;
 use super::catalog::plan::Command;
-use super::catalog::{Catalog, ShardId};
+use super::catalog::{Catalog, CatalogLimits, ShardId};
 use super::cluster::ClusterId;
 use super::message::{Message, Outcome, Question};
 use super::slab::{Key, Slab};
@@ -94,6 +94,7 @@ pub struct Logs {
     cluster: ClusterId,
     engine: Engine,
     catalog: Catalog,
+    limits: CatalogLimits,
     /// Who waits for the engine; the key is the token.
     waiting: Slab<Caller>,
     /// What waits for other shards; the key is the number of the question.
@@ -119,15 +120,17 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// The logs as shard `shard` of `shards` sees them. `engine` has recovered.
+    /// The logs as shard `shard` sees them. `engine` has recovered.
     pub fn new(
         cluster: ClusterId,
         shard: ShardId,
-        shards: ShardId,
+        limits: CatalogLimits,
         engine: Engine,
         in_flight_limit: usize,
     ) -> Self {
+        let shards = limits.shards;
         Self {
+            limits,
             shard,
             cluster,
             engine,

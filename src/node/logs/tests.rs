@@ -13,9 +13,16 @@ pub(crate) const LOG: LogId = 1;
 pub(crate) fn logs_with_a_topic(shard: ShardId, owner: ShardId) -> Logs {
     let config = ShardConfig { shard, segment_bytes: 1 << 20, ..ShardConfig::default() };
     let cluster = ClusterId::new([7; 16]).unwrap();
-    let mut logs = Logs::new(cluster, shard, 2, Engine::open(config, &[], 0), 1 << 20);
-    drive(&mut logs);
     let values = TopicValues { max_message_bytes: 1 << 20, retention_bytes: None, retention_ms: None };
+    let limits = CatalogLimits {
+        shards: 2,
+        partitions_per_topic: 10,
+        partitions: 10,
+        default_partitions: 1,
+        defaults: values,
+    };
+    let mut logs = Logs::new(cluster, shard, limits, Engine::open(config, &[], 0), 1 << 20);
+    drive(&mut logs);
     let partitions = vec![Partition { log: LOG, shard: owner }];
     let topic = Topic { id: 1, config: TopicConfig::new(values), partitions };
     logs.apply_change(&Change::Created { name: "t".into(), topic }).expect("the catalog is empty");

@@ -193,7 +193,7 @@ pub struct DescribedPartition {
 pub struct DescribeTopicResponse<'a> {
     /// The topic's identity.
     pub id: u64,
-    /// Every entry there is, with its effective value and where that comes from.
+    /// The entries that have an effect, and those that the topic has set, with the value that holds and where that comes from.
     pub config: Vec<(ConfigEntry<'a>, ConfigSource)>,
     /// Partition 0 first.
     pub partitions: Vec<DescribedPartition>,
