@@ -7,7 +7,7 @@ mod rule;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use ringmail_shards::config::LogConfig;
+use ringmail_shards::config::{LogConfig, Timestamps};
 use serde::{Deserialize, Serialize};
 
 pub use change::{ConfigChange, ConfigOp};
@@ -182,7 +182,20 @@ impl TopicConfig {
             retention_ms: limit(ConfigKey::RETENTION_MS),
             retention_bytes: limit(ConfigKey::RETENTION_BYTES),
             max_batch_bytes: u32::try_from(self.number(ConfigKey::MAX_MESSAGE_BYTES)).ok(),
+            timestamps: self.timestamps(),
+            compacted: self.is_compacted(),
             ..LogConfig::KEEP
+        }
+    }
+
+    fn timestamps(&self) -> Timestamps {
+        if self.text(ConfigKey::TIMESTAMP_TYPE) == "LogAppendTime" {
+            return Timestamps::Append;
+        }
+        let distance = |key| u64::try_from(self.number(key)).ok();
+        Timestamps::Create {
+            before_ms: distance(ConfigKey::TIMESTAMP_BEFORE_MAX_MS),
+            after_ms: distance(ConfigKey::TIMESTAMP_AFTER_MAX_MS),
         }
     }
 

@@ -93,6 +93,13 @@ fn the_engine_is_told_of_what_the_policy_says() {
         (Some(1_000), Some(9))
     );
     assert_eq!(config.log_config().max_batch_bytes, Some(1 << 20));
+    let timestamps = |edits| changed(edits).unwrap().log_config().timestamps;
+    let create =
+        |before: i64, after| Timestamps::Create { before_ms: Some(before as u64), after_ms: Some(after) };
+    assert_eq!(timestamps(vec![]), create(i64::MAX, 3_600_000), "Kafka's defaults");
+    let bounds = [set("message.timestamp.before.max.ms", "5"), set("message.timestamp.after.max.ms", "6")];
+    assert_eq!(timestamps(bounds.to_vec()), create(5, 6));
+    assert_eq!(timestamps(vec![set("message.timestamp.type", "LogAppendTime")]), Timestamps::Append);
 }
 
 #[test]
