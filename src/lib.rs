@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod coordinators;
 pub mod doctor;
 pub mod gateway;
 pub mod logging;

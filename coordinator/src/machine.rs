@@ -143,7 +143,7 @@ pub trait Topics {
 }
 
 /// A coordinator of what is in one log.
-pub trait Machine {
+pub trait Machine: std::fmt::Debug {
     /// Takes a record, read back or just appended. A record that cannot be understood is passed over, and told to the log.
     fn replay(&mut self, record: Replayed<'_>);
 

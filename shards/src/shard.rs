@@ -86,6 +86,11 @@ impl Shard {
         shard
     }
 
+    /// The number that was drawn at random for this start.
+    pub fn incarnation(&self) -> u64 {
+        self.config.incarnation
+    }
+
     /// Whether recovery is over.
     pub fn is_ready(&self) -> bool {
         self.recovery.is_none()

@@ -135,6 +135,7 @@ impl<O: Outside> Shard<O> {
         let until_ms = self.sessions.now_ms() + self.life.grace_ms;
         self.enter(Stage::Draining { until_ms });
         self.sessions.drain(&mut self.logs);
+        self.coordinators.drain(&mut self.logs);
     }
 
     /// Another shard has nothing under way any more. It may have heard of the shutdown first.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ringmail_kafka::batch::Marker;
+use ringmail_kafka::messages::Response;
 use ringmail_shards::api::{
     AppendError, Appended, Isolation, LogState, OffsetAtTime, Payload, ProducerInfo, ReadData, ReadError,
     TimeQuery,
@@ -12,6 +13,7 @@ use ringmail_wire::protocol::{Acks, LogId};
 
 use super::catalog::plan::Command;
 use super::catalog::{Catalog, CatalogError, Change};
+use crate::coordinators::CoordinatorQuestion;
 
 /// A message from one shard to another.
 #[derive(Debug)]
@@ -111,6 +113,8 @@ pub enum Question {
         /// Up to where.
         isolation: Isolation,
     },
+    /// Ask the coordinator over a log.
+    Coordinate(CoordinatorQuestion),
     /// Say where the log stands.
     State {
         /// Which.
@@ -136,6 +140,10 @@ pub enum Outcome {
     State(Result<LogState, ReadError>),
     /// The producers of a log, in the order of their ids.
     Producers(Result<Vec<ProducerInfo>, ReadError>),
+    /// A coordinator's answer.
+    Coordinated(Box<Response<'static>>),
+    /// A producer id.
+    ProducerId(Result<i64, CatalogError>),
     /// A watched log has advanced, or is gone.
     Advanced,
     /// A change of the catalog: durable, and applied on every shard.

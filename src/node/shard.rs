@@ -22,6 +22,7 @@ use super::outside::Outside;
 use super::recovery::Recovered;
 use super::settings;
 use crate::config::Config;
+use crate::coordinators::{CoordinatorSettings, Coordinators};
 use crate::gateway::{Connections, Output, Received, Sessions, SessionsUsage};
 use crate::node::slab::Key;
 
@@ -39,6 +40,7 @@ pub type Shared<O> = Rc<RefCell<Shard<O>>>;
 pub struct Shard<O> {
     pub(super) logs: Logs,
     pub(super) sessions: Sessions,
+    pub(super) coordinators: Coordinators,
     pub(super) keeper: Option<Keeper>,
     pub(super) life: Life,
     pub(super) outside: O,
@@ -61,12 +63,14 @@ impl<O: Outside> Shard<O> {
         let mut logs =
             Logs::new(cluster, number, settings::catalog(config, ports), recovered.engine, in_flight);
         logs.tick(outside.wall_ms());
+        let coordinators = Coordinators::new(CoordinatorSettings::default(), logs.engine().incarnation());
         let mut shard = Self {
             logs,
             sessions: Sessions::new(
                 settings::connections(config, number, ports),
                 settings::native(config, number, ports),
             ),
+            coordinators,
             keeper: None,
             life: Life::new(config.node.shutdown_grace.millis()),
             outside,
@@ -193,6 +197,7 @@ impl<O: Outside> Shard<O> {
         self.note_time();
         self.logs.tick(self.outside.wall_ms());
         self.sessions.tick(&mut self.logs);
+        self.coordinators.tick(&mut self.logs);
         let dropped = self.logs.take_dropped();
         match &mut self.keeper {
             _ if dropped.is_empty() => {}
@@ -215,7 +220,8 @@ impl<O: Outside> Shard<O> {
     fn tick_due(&mut self, now_ms: u64) -> u64 {
         let busy = self.life.stage != Stage::Serving || self.logs.engine().pending_bytes() > 0;
         let latest = now_ms + if busy { BUSY_TICK_MS } else { IDLE_TICK_MS };
-        self.sessions.next_deadline().map_or(latest, |deadline| deadline.clamp(now_ms + 1, latest))
+        let due = [self.sessions.next_deadline(), self.coordinators.next_deadline()];
+        due.into_iter().flatten().min().map_or(latest, |deadline| deadline.clamp(now_ms + 1, latest))
     }
 
     /// Has the next tick come earlier if something is due before it.
@@ -227,7 +233,9 @@ impl<O: Outside> Shard<O> {
     }
 
     pub(super) fn note_time(&mut self) {
-        self.sessions.connections().set_now(self.outside.clock_ms());
+        let clock_ms = self.outside.clock_ms();
+        self.sessions.connections().set_now(clock_ms);
+        self.coordinators.set_now(clock_ms, self.outside.wall_ms());
     }
 
     /// Carries everything through that was put in.
@@ -278,6 +286,9 @@ impl<O: Outside> Shard<O> {
             any = true;
             match (caller, &mut self.keeper) {
                 (Caller::Native(waiter), _) => self.sessions.native_outcome(waiter, outcome, &mut self.logs),
+                (Caller::Coordinator(waiter), _) => {
+                    self.coordinators.outcome(waiter, outcome, &mut self.logs);
+                }
                 (Caller::Keeper, Some(keeper)) => keeper.outcome(outcome, &mut self.logs),
                 (caller, _) => debug_assert!(false, "{caller:?} is not told here"),
             }
@@ -285,6 +296,7 @@ impl<O: Outside> Shard<O> {
         while self.sessions.resume(&mut self.logs) {
             any = true;
         }
+        any |= self.coordinators.go_on(&mut self.logs);
         if let Some(keeper) = &mut self.keeper {
             while let Some((command, caller)) = self.logs.next_command() {
                 keeper.request(command, caller, &mut self.logs);

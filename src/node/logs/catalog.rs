@@ -45,6 +45,7 @@ impl Logs {
     /// Takes on the whole catalog, once, before anything is served. Completes deletions that a crash has cut short.
     pub fn load_catalog(&mut self, catalog: Catalog) {
         self.catalog = catalog;
+        self.catalog_version += 1;
         let own: Vec<_> =
             self.catalog.partitions_of(self.shard).map(|(log, config)| (log, config.log_config())).collect();
         own.iter().for_each(|(log, config)| self.engine.put_log(*log, *config));
@@ -82,7 +83,10 @@ impl Logs {
             }
             _ => Vec::new(),
         };
+        let id = self.deleted_topic(change);
         self.catalog.apply(change)?;
+        self.catalog_version += 1;
+        self.deleted_topics.extend(id);
         match change {
             Change::Created { topic, .. } => self.put_logs(&topic.partitions, &topic.config),
             Change::Altered { name, config, .. } => {

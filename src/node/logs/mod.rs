@@ -5,6 +5,7 @@
 //! [`Refusal::Busy`] before anything was done, and the caller tries again once there is [`Logs::room`].
 
 mod catalog;
+mod coordination;
 mod link;
 mod peer;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use super::catalog::{Catalog, CatalogLimits, ShardId};
 use super::cluster::ClusterId;
 use super::message::{Message, Outcome, Question};
 use super::slab::{Key, Slab};
+use crate::coordinators::{self, Errand};
 use crate::native::Waiter;
 
 /// Bytes that a question counts for, beside its batch, while it waits for its answer.
@@ -51,6 +53,8 @@ pub enum Caller {
     },
     /// The keeper of the catalog.
     Keeper,
+    /// The host of this shard's coordinators.
+    Coordinator(coordinators::Waiter),
 }
 
 /// Why an append was not begun.
@@ -109,6 +113,12 @@ pub struct Logs {
     pending_limit: usize,
     /// Changes of the catalog that are wanted, for the keeper on shard 0.
     commands: VecDeque<(Command, Caller)>,
+    /// What the coordinators of this shard are to do.
+    errands: VecDeque<(Caller, Errand)>,
+    /// Topics that were deleted, of which coordinators have not been told.
+    deleted_topics: Vec<(String, u64)>,
+    /// How often the catalog has changed here.
+    catalog_version: u64,
     /// Deleted logs of this shard that shard 0 does not know to be gone.
     dropping: Vec<LogId>,
     /// Whether the disk is full: then waiting for room is in vain, and the engine is to say so.
@@ -143,6 +153,9 @@ impl Logs {
             ended: VecDeque::new(),
             pending_limit: in_flight_limit / 2,
             commands: VecDeque::new(),
+            errands: VecDeque::new(),
+            deleted_topics: Vec::new(),
+            catalog_version: 0,
             dropping: Vec::new(),
             full: false,
             drops_uncertain: false,
@@ -275,13 +288,31 @@ impl Logs {
         Ok(())
     }
 
+    /// In the log of a coordinator it is the coordinator that appends it, as it has to know.
     fn append_marker_here(&mut self, log: LogId, marker: Marker, caller: Caller) -> Result<(), AppendError> {
+        if self.catalog.is_internal(log) {
+            self.errands.push_back((caller, Errand::Mark { log, marker }));
+            return Ok(());
+        }
+        self.append_own_marker(log, marker, caller).map(drop)
+    }
+
+    /// Appends a marker to a log of this shard; the caller is told once it is durable.
+    ///
+    /// # Errors
+    /// If that was not begun.
+    pub fn append_own_marker(
+        &mut self,
+        log: LogId,
+        marker: Marker,
+        caller: Caller,
+    ) -> Result<Appended, AppendError> {
         let key = self.waiting.insert(caller);
         let begun = self.engine.append_marker(log, marker, Token(key.to_u64()));
         if begun.is_err() {
             self.waiting.remove(key);
         }
-        begun.map(drop)
+        begun
     }
 
     /// Begins to move the start of a log.

@@ -6,6 +6,7 @@ use ringmail_shards::api::{Answer, LogState, Payload, ReadError};
 use ringmail_wire::protocol::{Acks, LogId};
 
 use super::{Caller, Engine, Logs, Message, Outcome, Question, ShardId, Watcher};
+use crate::coordinators::Errand;
 use crate::node::slab::Key;
 
 /// A change to a log that another shard asked for while there was no room.
@@ -44,6 +45,9 @@ impl Logs {
             Question::OffsetForTime { log, time, isolation } => {
                 let begin = |engine: &mut Engine, token| engine.offset_for_time(log, time, isolation, token);
                 now(self.wait_for(caller, begin)).map(Outcome::Offset)
+            }
+            Question::Coordinate(question) => {
+                return self.errands.push_back((caller, Errand::Ask(question)));
             }
             Question::State { log } => Some(Outcome::State(self.state_here(log))),
             Question::Producers { log } => Some(Outcome::Producers(self.producers_here(log))),

@@ -11,6 +11,11 @@ pub(crate) const LOG: LogId = 1;
 
 /// What shard `shard` of two sees once there is topic "t", whose one partition is on shard `owner`.
 pub(crate) fn logs_with_a_topic(shard: ShardId, owner: ShardId) -> Logs {
+    logs_with_topic("t", shard, owner)
+}
+
+/// The like, with a topic of this name.
+pub(crate) fn logs_with_topic(name: &str, shard: ShardId, owner: ShardId) -> Logs {
     let config = ShardConfig { shard, segment_bytes: 1 << 20, ..ShardConfig::default() };
     let cluster = ClusterId::new([7; 16]).unwrap();
     let values = TopicValues { max_message_bytes: 1 << 20, retention_bytes: None, retention_ms: None };
@@ -25,12 +30,12 @@ pub(crate) fn logs_with_a_topic(shard: ShardId, owner: ShardId) -> Logs {
     drive(&mut logs);
     let partitions = vec![Partition { log: LOG, shard: owner }];
     let topic = Topic { id: 1, config: TopicConfig::new(values), partitions };
-    logs.apply_change(&Change::Created { name: "t".into(), topic }).expect("the catalog is empty");
+    logs.apply_change(&Change::Created { name: name.into(), topic }).expect("the catalog is empty");
     logs
 }
 
 /// Carries out what the engine wants of its disk.
-fn drive(logs: &mut Logs) {
+pub(crate) fn drive(logs: &mut Logs) {
     for now_ms in 0..100 {
         logs.tick(now_ms);
         while let Some((id, _)) = logs.engine().next_io() {
