@@ -381,6 +381,10 @@ impl Host {
             group_id: group.into(),
         };
         let call = self.ask(version, Request::AddOffsetsToTxn(request));
+        self.offsets_answer(call)
+    }
+
+    pub fn offsets_answer(&mut self, call: CallId) -> ErrorCode {
         let Response::AddOffsetsToTxn(response) = self.answer(call) else { panic!("another answer") };
         code(response.error_code)
     }

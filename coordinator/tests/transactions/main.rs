@@ -7,6 +7,7 @@ mod expiry;
 mod host;
 mod init;
 mod listing;
+mod random;
 mod records;
 mod recovery;
 mod timeouts;
