@@ -19,7 +19,7 @@ mod fence;
 mod heartbeat;
 mod member;
 mod partitions;
-mod pattern;
+pub(crate) mod pattern;
 mod reconcile;
 mod record;
 mod refusal;

@@ -32,6 +32,11 @@ pub(super) fn check(pattern: &str) -> Result<(), Refusal> {
     compile(pattern).map(drop)
 }
 
+/// What a pattern matches as a whole; `None` if it is not valid.
+pub(crate) fn whole(pattern: &str) -> Option<Regex> {
+    compile(pattern).ok()
+}
+
 fn compile(pattern: &str) -> Result<Regex, Refusal> {
     let refuse = |why: &str| {
         let message =

@@ -17,7 +17,10 @@ use ringmail_kafka::messages::transactions::{
 
 use super::answer::Asker;
 use super::state::{Partitions, State};
-use super::{GROUPS_TOPIC, MAX_PARKED, MAX_PARTITIONS, PARK_MS, TRANSACTIONS_TOPIC, Then, Transactions};
+use super::{
+    GROUPS_TOPIC, MAX_PARKED, MAX_PARKED_ITEMS, MAX_PARTITIONS, PARK_MS, TRANSACTIONS_TOPIC, Then,
+    Transactions,
+};
 use crate::machine::{CallId, Effects, Now, Producer, Topics};
 use crate::partition_for;
 
@@ -118,7 +121,7 @@ impl Transactions {
         if transaction.verify_only {
             return self.verify(asker, index, id, &asked, effects);
         }
-        let wait = asker.version >= FIRST_OF_BROKERS;
+        let wait = asker.version >= FIRST_OF_BROKERS && self.is_small(asker.call);
         self.add_or_answer(id, asked, adder, wait, now, effects);
     }
 
@@ -143,6 +146,14 @@ impl Transactions {
             }
         }
         refused.then_some(results)
+    }
+
+    /// Whether a request may wait: one for a batch that a producer sent is small.
+    fn is_small(&self, call: CallId) -> bool {
+        let Some(gathered) = self.gathered.get(&call) else { return false };
+        let topics = || gathered.results.iter().flat_map(|result| &result.topic_results);
+        let partitions: usize = topics().map(|topic| topic.partitions.len()).sum();
+        gathered.results.len() + topics().count() + partitions <= MAX_PARKED_ITEMS
     }
 
     fn verify(&mut self, asker: Asker, index: usize, id: &str, asked: &Asked, effects: &mut Effects) {

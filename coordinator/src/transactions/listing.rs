@@ -10,6 +10,7 @@ use ringmail_kafka::messages::transactions::{
 use super::Transactions;
 use super::answer::Asker;
 use super::state::{State, Transaction};
+use crate::consumer::pattern;
 use crate::machine::{Effects, Now};
 
 /// States that Kafka has besides, and that are never stored: to ask for them is no mistake.
@@ -64,11 +65,21 @@ impl Transactions {
         now: Now,
         effects: &mut Effects,
     ) {
-        let response = self.listed(request, now);
+        let response = self.listed(request, now).unwrap_or_else(|code| ListTransactionsResponse {
+            error_code: code.number(),
+            ..ListTransactionsResponse::default()
+        });
         effects.answers.push((asker.call, Response::ListTransactions(response)));
     }
 
-    fn listed(&self, request: &ListTransactionsRequest<'_>, now: Now) -> ListTransactionsResponse<'static> {
+    fn listed(
+        &self,
+        request: &ListTransactionsRequest<'_>,
+        now: Now,
+    ) -> Result<ListTransactionsResponse<'static>, ErrorCode> {
+        let wanted = request.transactional_id_pattern.as_deref().filter(|pattern| !pattern.is_empty());
+        let wanted = wanted.map(|pattern| pattern::whole(pattern).ok_or(ErrorCode::InvalidRegularExpression));
+        let wanted = wanted.transpose()?;
         let state_of = |name: &str| State::ALL.into_iter().find(|state| state.name() == name);
         let is_unknown = |name: &&str| state_of(name).is_none() && !PASSING_STATES.contains(name);
         let names = || request.state_filters.iter().map(|name| &**name);
@@ -83,13 +94,14 @@ impl Transactions {
             unknown_state_filters: names().filter(is_unknown).map(|name| name.to_owned().into()).collect(),
             ..ListTransactionsResponse::default()
         };
-        for (id, stored) in self.stored().filter(|(_, stored)| matches(stored)) {
+        let is_wanted = |id| wanted.as_ref().is_none_or(|pattern| pattern.is_match(id));
+        for (id, stored) in self.stored().filter(|(id, stored)| matches(stored) && is_wanted(id)) {
             response.transaction_states.push(ListedTransaction {
                 transactional_id: id.to_owned().into(),
                 producer_id: stored.producer.id,
                 transaction_state: stored.state.name().into(),
             });
         }
-        response
+        Ok(response)
     }
 }

@@ -48,6 +48,8 @@ pub const MAX_TRANSACTIONAL_ID_BYTES: usize = 4096;
 pub const MAX_PARTITIONS: usize = 100_000;
 /// The most requests of brokers that wait for a transaction to be completed. More get CONCURRENT_TRANSACTIONS.
 pub const MAX_PARKED: usize = 1024;
+/// The most transactions, topics and partitions together of such a request. A larger one does not wait.
+pub const MAX_PARKED_ITEMS: usize = 1024;
 /// For how many milliseconds they do.
 pub const PARK_MS: u64 = 1000;
 /// After how many milliseconds something is tried again that could not be stored.

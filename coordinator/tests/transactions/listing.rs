@@ -124,3 +124,18 @@ fn filters_are_all_to_be_met() {
     let (ids, _) = list(&mut host, ListTransactionsRequest { duration_filter: 499, ..all });
     assert_eq!(ids, ["decided", "empty", "open", "over"]);
 }
+
+#[test]
+fn a_pattern_matches_whole_transactional_ids() {
+    let (mut host, _) = four();
+    let with = |pattern: &'static str| ListTransactionsRequest {
+        duration_filter: -1,
+        transactional_id_pattern: Some(pattern.into()),
+        ..Default::default()
+    };
+    assert_eq!(list(&mut host, with("o.*")).0, ["open", "over"]);
+    assert_eq!(list(&mut host, with("o|empty")).0, ["empty"]);
+    assert_eq!(list(&mut host, with("")).0.len(), 4);
+    let (ids, response) = list(&mut host, with("o("));
+    assert_eq!((ids.len(), code(response.error_code)), (0, ErrorCode::InvalidRegularExpression));
+}
