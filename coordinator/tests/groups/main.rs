@@ -8,6 +8,7 @@ mod assignment;
 mod commits;
 mod expiry;
 mod joining;
+mod limits;
 mod random;
 mod records;
 mod restart;

@@ -1,5 +1,8 @@
 //! A member of a group of the classic protocol.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use ringmail_kafka::messages::groups::{JoinGroupMember, JoinGroupProtocol, JoinGroupRequest};
 
 use crate::machine::CallId;
@@ -10,22 +13,18 @@ pub(crate) const NEVER: u64 = u64::MAX;
 /// An assignor that a member has, and what the member would tell it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Protocol {
-    pub(crate) name: String,
+    /// Shared by all members that come back from one record: there it stands once.
+    pub(crate) name: Arc<str>,
     pub(crate) metadata: Vec<u8>,
 }
 
 /// The assignors of a request, in the order of the member's preference, each once.
 pub(crate) fn protocols(request: &[JoinGroupProtocol<'_>]) -> Vec<Protocol> {
-    let mut protocols: Vec<Protocol> = Vec::with_capacity(request.len());
-    for protocol in request {
-        if !protocols.iter().any(|other| other.name == protocol.name) {
-            protocols.push(Protocol {
-                name: protocol.name.clone().into_owned(),
-                metadata: protocol.metadata.clone().into_owned(),
-            });
-        }
-    }
-    protocols
+    let mut names = HashSet::new();
+    let distinct = request.iter().filter(|protocol| names.insert(&*protocol.name));
+    distinct
+        .map(|protocol| Protocol { name: (&*protocol.name).into(), metadata: protocol.metadata.to_vec() })
+        .collect()
 }
 
 /// A member.

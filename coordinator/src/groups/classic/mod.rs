@@ -25,6 +25,7 @@ mod timers;
 mod votes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 pub(crate) use join::Joining;
 pub(crate) use member::{Member, NEVER, Protocol};
@@ -83,7 +84,7 @@ pub(crate) struct ClassicGroup {
     /// Ids that were given out to clients that have not joined with them yet, and until when they may.
     pub(crate) pending: BTreeMap<String, u64>,
     /// How many members have an assignor.
-    supported: HashMap<String, usize>,
+    supported: HashMap<Arc<str>, usize>,
     /// How many members have a JoinGroup that waits.
     joining: usize,
     /// How many members still have to sync.

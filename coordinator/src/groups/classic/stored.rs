@@ -1,5 +1,7 @@
 //! What is stored of a group, and how it comes back from that.
 
+use std::sync::Arc;
+
 use super::{ClassicGroup, Member, NEVER, Protocol, State};
 use crate::groups::record::{GroupValue, Key, MemberValue};
 use crate::machine::Record;
@@ -67,8 +69,9 @@ impl ClassicGroup {
         group.protocol = value.protocol.map(ToOwned::to_owned);
         group.protocol_type =
             Some(value.protocol_type).filter(|name| !name.is_empty()).map(ToOwned::to_owned);
+        let protocol: Option<Arc<str>> = value.protocol.map(Into::into);
         for member in &value.members {
-            let protocol = value.protocol.ok_or(MalformedGroup::NoProtocol)?;
+            let protocol = protocol.as_ref().ok_or(MalformedGroup::NoProtocol)?;
             let twice = member.instance_id.is_some_and(|instance| group.statics.contains_key(instance));
             if twice || group.members.contains_key(member.id) {
                 return Err(MalformedGroup::Twice);
@@ -85,14 +88,14 @@ impl ClassicGroup {
     }
 }
 
-fn restore_member(stored: &MemberValue<'_>, protocol: &str) -> Member {
+fn restore_member(stored: &MemberValue<'_>, protocol: &Arc<str>) -> Member {
     Member {
         instance_id: stored.instance_id.map(ToOwned::to_owned),
         client_id: stored.client_id.to_owned(),
         client_host: stored.client_host.to_owned(),
         rebalance_timeout_ms: stored.rebalance_timeout_ms,
         session_timeout_ms: stored.session_timeout_ms,
-        protocols: vec![Protocol { name: protocol.to_owned(), metadata: stored.subscription.to_vec() }],
+        protocols: vec![Protocol { name: protocol.clone(), metadata: stored.subscription.to_vec() }],
         assignment: stored.assignment.to_vec(),
         joining: None,
         syncing: None,

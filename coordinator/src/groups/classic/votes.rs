@@ -30,7 +30,7 @@ impl ClassicGroup {
             *votes.entry(&favourite.name).or_default() += 1;
         }
         let first = self.members.values().next()?;
-        let by_preference = first.protocols.iter().rev().map(|p| p.name.as_str());
+        let by_preference = first.protocols.iter().rev().map(|p| &*p.name);
         by_preference.max_by_key(|name| votes.get(name)).map(ToOwned::to_owned)
     }
 
