@@ -36,9 +36,7 @@ use self::offsets::Offsets;
 use self::record::{GroupValue, Key, OffsetValue};
 use self::step::{Step, Then, Waiting, batch, refuse};
 use crate::consumer::is_of_consumer_groups;
-use crate::machine::{
-    Call, CallId, Effects, Machine, Now, Producer, Replayed, Topics, Write, WriteError,
-};
+use crate::machine::{Call, CallId, Effects, Machine, Now, Producer, Replayed, Topics, Write, WriteError};
 
 /// The coordinator of the groups of one partition.
 #[derive(Debug, Default)]

@@ -6,9 +6,13 @@ use std::io;
 use std::path::Path;
 
 use ringmail::config::Config;
+use ringmail_coordinator::groups::record::{GroupValue, Key as KafkaKey, MemberValue, OffsetValue};
+use ringmail_coordinator::machine::Producer;
+use ringmail_coordinator::transactions;
 use ringmail_fuzz_targets::{MESSAGES, written_segment};
 use ringmail_kafka::api::Api as KafkaApi;
 use ringmail_kafka::batch as kafka;
+use ringmail_kafka::codec::Uuid;
 use ringmail_kafka::frame::{RequestHeader, put_request};
 use ringmail_kafka::messages::{Request, Response, groups::HeartbeatRequest, versions::ApiVersionsRequest};
 use ringmail_shards::format::footer::{self, FooterExtent, LogSnapshot, Row, Run};
@@ -162,6 +166,83 @@ fn kafka_requests() -> Vec<u8> {
     stream
 }
 
+/// An entry of a coordinator's log: its kind, and the key and the value with their lengths.
+fn log_entry(kind: u8, key: &[u8], value: Option<&[u8]>) -> Vec<u8> {
+    let sized = |bytes: &[u8]| [&(bytes.len() as u16).to_be_bytes()[..], bytes].concat();
+    [vec![kind], sized(key), value.map_or(Vec::new(), sized)].concat()
+}
+
+/// A stable group of two members; offsets, some of a transaction and one that is forgotten; the end of that transaction.
+fn coordinator_of_groups() -> Vec<u8> {
+    let member = |id, instance_id| MemberValue {
+        id,
+        instance_id,
+        client_id: "seed",
+        client_host: "/127.0.0.1",
+        rebalance_timeout_ms: 300_000,
+        session_timeout_ms: 45_000,
+        subscription: b"\0\0\0\0\0\x01\0\x01t\xff\xff\xff\xff",
+        assignment: b"part",
+    };
+    let group = GroupValue {
+        protocol_type: "consumer",
+        generation: 3,
+        protocol: Some("range"),
+        leader: Some("m-1"),
+        since_ms: Some(1),
+        members: vec![member("m-1", None), member("m-2", Some("i"))],
+    };
+    let offset = OffsetValue {
+        offset: 42,
+        leader_epoch: 0,
+        metadata: "note",
+        committed_ms: 1_700_000_000_000,
+        expires_ms: None,
+        topic_id: Uuid::ZERO,
+    };
+    let expiring = OffsetValue { expires_ms: Some(1_700_000_000_001), ..offset };
+    let of_topic = OffsetValue { topic_id: Uuid([7; 16]), ..offset };
+    let at = |group, partition| KafkaKey::Offset { group, topic: "t", partition }.encode();
+    let empty = GroupValue { members: Vec::new(), protocol: None, leader: None, ..group.clone() };
+    [
+        vec![0],
+        log_entry(0, &KafkaKey::Group("g").encode(), Some(&group.encode())),
+        log_entry(0, &KafkaKey::Group("empty").encode(), Some(&empty.encode())),
+        log_entry(0, &at("g", 0), Some(&offset.encode())),
+        log_entry(0, &at("g", 1), Some(&of_topic.encode())),
+        log_entry(0, &at("simple", 0), Some(&expiring.encode())),
+        log_entry(0x12, &at("g", 0), Some(&offset.encode())),
+        log_entry(0x22, &at("staged", 0), Some(&offset.encode())),
+        log_entry(1, &at("g", 1), None),
+        vec![0x14, 0x2c],
+        log_entry(1, &KafkaKey::Group("gone").encode(), None),
+    ]
+    .concat()
+}
+
+/// Transactions in all states.
+fn coordinator_of_transactions() -> Vec<u8> {
+    let mut log = vec![1];
+    for (state, id) in transactions::State::ALL.into_iter().zip(1..) {
+        let transaction = transactions::Transaction {
+            producer: Producer { id, epoch: 3 },
+            last_epoch: 2,
+            previous_id: -1,
+            next_id: -1,
+            timeout_ms: 60_000,
+            state,
+            partitions: [("t".to_owned(), [0, 1].into())].into(),
+            updated_ms: 1_700_000_000_000,
+            started_ms: 1_700_000_000_000,
+            ends_bump: id % 2 == 0,
+        };
+        let key = transactions::record::encode_key(&format!("t-{id}"));
+        log.extend(log_entry(0, &key, Some(&transactions::record::encode_value(&transaction))));
+    }
+    log.extend(log_entry(1, &transactions::record::encode_key("t-1"), None));
+    log
+}
+
 fn write(target: &str, name: &str, input: &[u8]) -> io::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(target);
     fs::create_dir_all(&folder)?;
@@ -193,6 +274,8 @@ fn main() -> io::Result<()> {
         write("kafka_messages", &name, &input)?;
     }
     write("kafka_frame", "requests", &kafka_requests())?;
+    write("coordinator_records", "groups", &coordinator_of_groups())?;
+    write("coordinator_records", "transactions", &coordinator_of_transactions())?;
 
     write("config", "default", Config::default().render().as_bytes())?;
     write("config", "few", b"[log]\nsegment = \"64 MiB\"\n\n[node]\nshards = 2\n")?;

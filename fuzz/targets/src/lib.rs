@@ -9,6 +9,7 @@
 mod catalog;
 mod client;
 mod config;
+mod coordinator_records;
 mod directory;
 mod disk;
 mod footer;
@@ -55,6 +56,12 @@ pub const TARGETS: &[Target] = &[
     // Bytes: what a read of a socket is given room for, and as much again when a frame is cut in two by it.
     Target { name: "client", body: client::client, memory: Memory { times: 16, bytes: 4 << 20 } },
     Target { name: "config", body: config::config, memory: Memory { times: 64, bytes: 256 << 10 } },
+    // A record of a few bytes makes a group; the log is loaded twice.
+    Target {
+        name: "coordinator_records",
+        body: coordinator_records::coordinator_records,
+        memory: Memory { times: 256, bytes: 1 << 20 },
+    },
     // Bytes: the files, their pattern, and what a shard takes that has to do with none of them.
     Target { name: "directory", body: directory::directory, memory: Memory { times: 4, bytes: 4 << 20 } },
     // A run of five bytes takes 24, twice while their list grows.
