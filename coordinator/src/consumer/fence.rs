@@ -29,19 +29,19 @@ impl ConsumerGroup {
         }
     }
 
-    /// Whether a member still has what it should have given up at the epoch that the deadline is of.
+    /// Whether a member still has what it should have given up at the epoch that the deadline is of; or has not joined again,
+    /// if it speaks the classic protocol.
     fn holds_on(&self, id: &MemberId, deadline: Option<(i32, u64)>) -> bool {
-        let current = self.state.members.get(id).map(|member| &member.current);
-        current.zip(deadline).is_some_and(|(current, (epoch, _))| {
-            current.state == MemberState::UnrevokedPartitions && current.epoch == epoch
+        self.state.members.get(id).zip(deadline).is_some_and(|(Member { about, current }, (epoch, _))| {
+            let is_asked = about.classic.is_some() || current.state == MemberState::UnrevokedPartitions;
+            is_asked && current.epoch == epoch
         })
     }
 
     /// What takes members out. The others get a new target at the next heartbeat of any of them.
     pub(super) fn without(&self, members: &[MemberId]) -> Vec<Change> {
-        let mut changes: Vec<Change> = members.iter().flat_map(State::removal).collect();
-        changes.push(Change::Group(Some((self.state.epoch + 1, self.state.digest))));
-        changes
+        let epoch = Change::Group(Some((self.state.epoch + 1, self.state.digest)));
+        [epoch].into_iter().chain(members.iter().flat_map(State::removal)).collect()
     }
 
     /// Whether a member may commit offsets. Whoever is no member (epoch below 0) may do so if nobody is.

@@ -226,7 +226,7 @@ impl ConsumerGroup {
     }
 
     /// The member was heard of, whatever becomes of its request.
-    fn touch(&mut self, id: &MemberId, now: Now) {
+    pub(super) fn touch(&mut self, id: &MemberId, now: Now) {
         let (Some(member), Some(timer)) = (self.state.members.get(id), self.timers.get(id)) else { return };
         let session = now.clock_ms.saturating_add(self.session_timeout_ms(&member.about));
         self.timers.set(id, Timer { session, ..timer });

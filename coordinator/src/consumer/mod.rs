@@ -9,17 +9,21 @@
 //! 3. `reconcile`: the member goes a step from what it has to its target. It gives up first, and is given only what nobody
 //!    else has: so no partition is ever with two members.
 //!
+//! Members of the classic protocol can be among the others while a group changes over (`classic`, `protocol`).
+//!
 //! Epochs say how far things are: the group's is that of the newest change, the target's that of the newest assignment, a
 //! member's that of the assignment that it follows. What a member with another epoch than the stored one says is refused.
 
 mod advance;
 pub mod assign;
+mod classic;
 mod describe;
 mod fence;
 mod heartbeat;
 mod member;
 mod partitions;
 pub(crate) mod pattern;
+pub(crate) mod protocol;
 mod reconcile;
 mod record;
 mod refusal;
@@ -30,6 +34,7 @@ mod timers;
 use ringmail_kafka::messages::consumer_groups::ConsumerGroupHeartbeatResponse;
 
 pub use assign::Assignor;
+pub(crate) use classic::Joined;
 pub use describe::{GROUP_TYPE, PROTOCOL_TYPE};
 pub use heartbeat::{begins_group, check};
 pub use member::{AWAY, ClassicMember, CurrentAssignment, Member, MemberId, MemberMetadata, MemberState};
@@ -145,6 +150,7 @@ impl ConsumerGroup {
         // What was asked for at the same epoch must be given up by the same time, however often the member is heard of.
         let running = self.timers.get(id).and_then(|timer| timer.rebalance);
         let rebalance = match current.state {
+            _ if about.classic.is_some() => running,
             MemberState::UnrevokedPartitions if current.epoch != AWAY => {
                 running.filter(|&(epoch, _)| epoch == current.epoch).or_else(|| {
                     let timeout = u64::try_from(about.rebalance_timeout_ms).unwrap_or_default();

@@ -6,21 +6,45 @@ use ringmail_kafka::messages::consumer_groups::ConsumerGroupHeartbeatRequest;
 use ringmail_kafka::messages::group_admin::{
     ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, DescribedConsumerGroup,
 };
+use ringmail_kafka::messages::groups::LeaveGroupResponse;
 
-use super::Groups;
+use super::classic::{Joining, KNOWN_MEMBER_ID, join_error};
 use super::group::Group;
 use super::settings::MAX_NAME_BYTES;
 use super::step::{Step, Then, refusal};
-use crate::consumer::{self, ConsumerGroup, Decision, MemberId, Refusal};
+use super::{Groups, conversion, ids};
+use crate::consumer::{self, ConsumerGroup, Decision, Joined, MemberId, Refusal};
 use crate::machine::{Call, CallId, Record, Replayed, Topics, WriteError};
 
-/// A heartbeat that waits for what it led to being stored.
+/// An answer to a member that waits for what its request led to being stored.
 #[derive(Debug)]
 pub(crate) struct Heard {
     call: CallId,
     group: String,
-    member: MemberId,
     answer: Response<'static>,
+    then: Follow,
+}
+
+/// Calls that end, and how.
+type Ended = Vec<(CallId, Response<'static>)>;
+
+/// What else follows once it is stored.
+#[derive(Debug)]
+enum Follow {
+    /// Nothing: the member has left.
+    Nothing,
+    /// The clocks of the member start.
+    Confirm(MemberId),
+    /// Those of one of the classic protocol.
+    ConfirmClassic(MemberId),
+    /// The group has become one of the new protocol by that: calls that waited in the one that it was are ended.
+    Upgraded(Ended),
+}
+
+impl Heard {
+    pub(super) fn new(call: CallId, group: &str, answer: Response<'static>) -> Self {
+        Self { call, group: group.to_owned(), answer, then: Follow::Nothing }
+    }
 }
 
 impl Groups {
@@ -36,13 +60,16 @@ impl Groups {
             Err(refusal) => {
                 step.answer(call.id, Response::ConsumerGroupHeartbeat(refusal.into_heartbeat()));
             }
-            Ok(Decision { records, member, answer }) => {
+            Ok((Decision { records, member, answer }, ended)) => {
                 let answer = Response::ConsumerGroupHeartbeat(answer);
+                let then = match ended {
+                    None => Follow::Confirm(member),
+                    Some(ended) => Follow::Upgraded(ended),
+                };
                 match records.is_empty() {
                     true => step.answer(call.id, answer),
                     false => {
-                        let heard = Heard { call: call.id, group: id.to_owned(), member, answer };
-                        step.write(records, Then::Heard(heard));
+                        step.write(records, Then::Heard(Heard { then, ..Heard::new(call.id, id, answer) }))
                     }
                 }
             }
@@ -50,13 +77,14 @@ impl Groups {
         self.settle(id);
     }
 
+    /// What follows from a heartbeat; and the calls that end by it if a group changes over to this protocol.
     fn decide(
         &mut self,
         call: &Call<'_>,
         request: &ConsumerGroupHeartbeatRequest<'_>,
         topics: &dyn Topics,
         step: &Step<'_>,
-    ) -> Result<Decision, Refusal> {
+    ) -> Result<(Decision, Option<Ended>), Refusal> {
         consumer::check(call.version, request)?;
         let id = &*request.group_id;
         if id.len() > MAX_NAME_BYTES {
@@ -64,36 +92,64 @@ impl Groups {
             return Err(Refusal::new(ErrorCode::InvalidGroupId, message));
         }
         let is_full = self.directory.is_full();
-        let before = match self.directory.get_mut(id) {
-            Some(Group::Consumer(group)) => return group.heartbeat(call, request, topics, step.now),
+        let settings = step.settings.consumer();
+        // The group comes to be once what it begins with is stored.
+        let mut group = ConsumerGroup::new(id, settings);
+        let (mut before, mut ended) = (Vec::new(), None);
+        match self.directory.get_mut(id) {
+            Some(Group::Consumer(group)) => {
+                return Ok((group.heartbeat(call, request, topics, step.now)?, None));
+            }
             _ if !consumer::begins_group(request) => return Err(missing(id)),
             None if is_full => {
                 let message = "There are as many groups as there may be; delete some.";
                 return Err(Refusal::new(ErrorCode::PolicyViolation, message));
             }
-            None => Vec::new(),
+            None => {}
             // What has no members becomes whatever the next member wants; offsets stay.
-            Some(group) if group.is_empty() => forget(group),
-            Some(Group::Classic(_)) => return Err(not_consumer(id)),
-        };
-        // The group comes to be once this is stored.
-        let mut group = ConsumerGroup::new(id, step.settings.consumer());
+            Some(classic) if classic.is_empty() => before = forget(classic),
+            Some(classic) => {
+                before = forget(classic);
+                let Group::Classic(classic) = classic else { return Err(not_consumer(id)) };
+                let members =
+                    conversion::upgrade(classic, settings, topics).ok_or_else(|| not_consumer(id))?;
+                before.extend(members.iter().map(|change| change.encode(id)));
+                members.into_iter().for_each(|change| group.apply(change));
+                ended = Some(conversion::end_calls(classic));
+            }
+        }
         let mut decision = group.heartbeat(call, request, topics, step.now)?;
         decision.records.splice(..0, before);
-        Ok(decision)
+        Ok((decision, ended))
     }
 
-    /// What a heartbeat led to is stored, or could not be.
-    pub(super) fn heard(&mut self, heard: Heard, result: Result<(), WriteError>, step: &mut Step<'_>) {
-        let Heard { call, group: id, member, mut answer } = heard;
+    /// What a request led to is stored, or could not be.
+    pub(super) fn heard(
+        &mut self,
+        heard: Heard,
+        result: Result<(), WriteError>,
+        topics: &dyn Topics,
+        step: &mut Step<'_>,
+    ) {
+        let Heard { call, group: id, answer, then } = heard;
         if let Err(error) = result {
-            let message = "What the heartbeat led to could not be stored.";
-            answer = Response::ConsumerGroupHeartbeat(Refusal::new(refusal(error), message).into_heartbeat());
-        } else if let Some(Group::Consumer(group)) = self.directory.get_mut(&id) {
-            group.confirm(&member, step.now);
+            step.answer(call, refused(&answer, refusal(error)));
+            return self.settle(&id);
         }
-        self.settle(&id);
+        if let Some(Group::Consumer(group)) = self.directory.get_mut(&id) {
+            match then {
+                Follow::Nothing => {}
+                Follow::Confirm(member) => group.confirm(&member, step.now),
+                Follow::ConfirmClassic(member) => group.confirm_classic(&member, step.now),
+                Follow::Upgraded(ended) => {
+                    group.loaded(step.now);
+                    ended.into_iter().for_each(|(call, answer)| step.answer(call, answer));
+                }
+            }
+        }
         step.answer(call, answer);
+        self.downgrade_if_due(&id, topics, step);
+        self.settle(&id);
     }
 
     pub(super) fn consumer_group_describe(
@@ -140,6 +196,52 @@ impl Groups {
             }
         }
         Ok(())
+    }
+}
+
+/// Takes a JoinGroup of a member of the classic protocol.
+pub(super) fn join_consumer(
+    group: &mut ConsumerGroup,
+    joining: Joining<'_>,
+    topics: &dyn Topics,
+    step: &mut Step<'_>,
+) {
+    let Joining { call, request } = joining;
+    let is_new = request.member_id.is_empty();
+    let id = match request.group_instance_id.as_deref() {
+        _ if !is_new => request.member_id.clone().into_owned(),
+        Some(instance) => ids::member_id(instance, call.random),
+        None => ids::member_id(ids::client_part(call.client_id), call.random),
+    };
+    if is_new && request.group_instance_id.is_none() && call.version >= KNOWN_MEMBER_ID {
+        return step.answer(call.id, join_error(&id, ErrorCode::MemberIdRequired));
+    }
+    match group.join_classic(call, request, (&id, is_new), (topics, step.now)) {
+        Err(error) => step.answer(call.id, join_error(&request.member_id, error)),
+        Ok(Joined { records, member, answer }) => {
+            let answer = Response::JoinGroup(answer);
+            if records.is_empty() {
+                group.confirm_classic(&member, step.now);
+                return step.answer(call.id, answer);
+            }
+            let then = Follow::ConfirmClassic(member);
+            step.write(records, Then::Heard(Heard { then, ..Heard::new(call.id, group.name(), answer) }));
+        }
+    }
+}
+
+/// What a member is told if what its request led to could not be stored.
+fn refused(answer: &Response<'static>, error: ErrorCode) -> Response<'static> {
+    match answer {
+        Response::ConsumerGroupHeartbeat(_) => {
+            let refusal = Refusal::new(error, "What the heartbeat led to could not be stored.");
+            Response::ConsumerGroupHeartbeat(refusal.into_heartbeat())
+        }
+        Response::JoinGroup(_) => join_error("", error),
+        Response::LeaveGroup(_) => {
+            Response::LeaveGroup(LeaveGroupResponse { error_code: error as i16, ..Default::default() })
+        }
+        other => unreachable!("{:?} is no answer to a member", std::mem::discriminant(other)),
     }
 }
 

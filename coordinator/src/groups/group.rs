@@ -6,7 +6,7 @@ use ringmail_kafka::messages::group_admin::ListedGroup;
 use super::classic::{CONSUMER, ClassicGroup, State};
 use super::commit::Committer;
 use super::record::Key;
-use super::step::Step;
+use super::step::{Step, Then};
 use crate::consumer::{self, ConsumerGroup};
 use crate::machine::Record;
 
@@ -159,7 +159,7 @@ impl Group {
             Self::Consumer(group) => {
                 let records = group.tick(step.now);
                 if !records.is_empty() {
-                    step.note(records);
+                    step.write(records, Then::Fenced(group.name().to_owned()));
                 }
             }
         }

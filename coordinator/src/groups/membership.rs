@@ -9,11 +9,11 @@ use ringmail_kafka::messages::groups::{
 
 use super::Groups;
 use super::classic::{ClassicGroup, Joining, join_error, sync_error};
-use super::consumer::forget;
+use super::consumer::{Heard, forget, join_consumer};
 use super::group::Group;
 use super::settings::MAX_NAME_BYTES;
-use super::step::Step;
-use crate::machine::{Call, CallId};
+use super::step::{Step, Then};
+use crate::machine::{Call, CallId, Topics};
 
 /// The version from which on several members can leave by one request.
 const SEVERAL_LEAVE: i16 = 3;
@@ -28,6 +28,7 @@ impl Groups {
         &mut self,
         call: &Call<'_>,
         request: &JoinGroupRequest<'_>,
+        topics: &dyn Topics,
         step: &mut Step<'_>,
     ) {
         let joining = Joining { call, request };
@@ -39,9 +40,7 @@ impl Groups {
         }
         match self.directory.get_mut(id).expect("it was found, or founded") {
             Group::Classic(group) => group.join(joining, step),
-            Group::Consumer(_) => {
-                step.answer(call.id, join_error(&request.member_id, ErrorCode::InconsistentGroupProtocol));
-            }
+            Group::Consumer(group) => join_consumer(group, joining, topics, step),
         }
         self.settle(id);
     }
@@ -74,6 +73,7 @@ impl Groups {
         &mut self,
         call: &Call<'_>,
         request: &SyncGroupRequest<'_>,
+        topics: &dyn Topics,
         step: &mut Step<'_>,
     ) {
         let id = &*request.group_id;
@@ -83,7 +83,10 @@ impl Groups {
         match self.directory.get_mut(id) {
             None => step.answer(call.id, sync_error(ErrorCode::UnknownMemberId)),
             Some(Group::Classic(group)) => group.sync(call.id, call.version, request, step),
-            Some(Group::Consumer(_)) => step.answer(call.id, sync_error(ErrorCode::UnknownMemberId)),
+            Some(Group::Consumer(group)) => {
+                let synced = group.sync_classic(request, topics, step.now);
+                step.answer(call.id, synced.map_or_else(sync_error, Response::SyncGroup));
+            }
         }
         self.settle(id);
     }
@@ -94,7 +97,7 @@ impl Groups {
             (Err(error), _) => error,
             (Ok(()), None) => ErrorCode::UnknownMemberId,
             (Ok(()), Some(Group::Classic(group))) => group.heartbeat(request, step),
-            (Ok(()), Some(Group::Consumer(_))) => ErrorCode::UnknownMemberId,
+            (Ok(()), Some(Group::Consumer(group))) => group.heartbeat_classic(request, step.now),
         };
         self.settle(id);
         let response = HeartbeatResponse { error_code: error as i16, ..Default::default() };
@@ -111,6 +114,7 @@ impl Groups {
         let alone = [LeavingMember { member_id: request.member_id.clone(), ..Default::default() }];
         let leaving = if call.version < SEVERAL_LEAVE { &alone[..] } else { &request.members };
         let mut response = LeaveGroupResponse::default();
+        let mut records = Vec::new();
         let results = match (check_id(id), self.directory.get_mut(id)) {
             (Err(error), _) => {
                 response.error_code = error as i16;
@@ -118,7 +122,11 @@ impl Groups {
             }
             (Ok(()), None) => vec![ErrorCode::UnknownMemberId; leaving.len()],
             (Ok(()), Some(Group::Classic(group))) => group.leave(leaving, step),
-            (Ok(()), Some(Group::Consumer(_))) => vec![ErrorCode::UnknownMemberId; leaving.len()],
+            (Ok(()), Some(Group::Consumer(group))) => {
+                let results;
+                (records, results) = group.leave_classic(leaving);
+                results
+            }
         };
         self.settle(id);
         if call.version < SEVERAL_LEAVE {
@@ -131,6 +139,10 @@ impl Groups {
             });
             response.members = left.collect();
         }
-        step.answer(call.id, Response::LeaveGroup(response));
+        let response = Response::LeaveGroup(response);
+        match records.is_empty() {
+            true => step.answer(call.id, response),
+            false => step.write(records, Then::Heard(Heard::new(call.id, id, response))),
+        }
     }
 }

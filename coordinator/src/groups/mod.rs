@@ -1,7 +1,7 @@
 //! Groups of consumers: the coordinator of one partition of `__consumer_offsets`.
 //!
 //! * [`classic`] — a group of the classic protocol; [`consumer`] — those of the new one, which [`crate::consumer`] is the
-//!   machine of; [`group`] — a group of either, and what is asked of both.
+//!   machine of; [`conversion`] — those that change over; [`group`] — a group of either, and what is asked of both.
 //! * [`membership`] — the requests of members, to the group that they are for. [`admin`] — what groups there are.
 //! * [`offsets`] — how far groups are; [`commit`], [`fetch`], [`delete`] — the requests, [`expiry`] — what becomes old.
 //! * [`record`] — what is stored, in Kafka's forms.
@@ -11,6 +11,7 @@ mod admin;
 mod classic;
 mod commit;
 mod consumer;
+mod conversion;
 mod delete;
 mod directory;
 mod expiry;
@@ -159,8 +160,8 @@ impl Machine for Groups {
     fn request(&mut self, call: Call<'_>, topics: &dyn Topics, now: Now, effects: &mut Effects) {
         let (id, version) = (call.id, call.version);
         self.step(now, effects, |groups, step| match &call.request {
-            Request::JoinGroup(request) => groups.join_group(&call, request, step),
-            Request::SyncGroup(request) => groups.sync_group(&call, request, step),
+            Request::JoinGroup(request) => groups.join_group(&call, request, topics, step),
+            Request::SyncGroup(request) => groups.sync_group(&call, request, topics, step),
             Request::Heartbeat(request) => groups.heartbeat(id, request, step),
             Request::LeaveGroup(request) => groups.leave_group(&call, request, step),
             Request::OffsetCommit(request) => groups.offset_commit(id, version, request, topics, step),
@@ -184,7 +185,7 @@ impl Machine for Groups {
         &mut self,
         tag: u64,
         result: Result<(), WriteError>,
-        _topics: &dyn Topics,
+        topics: &dyn Topics,
         now: Now,
         effects: &mut Effects,
     ) {
@@ -203,7 +204,11 @@ impl Machine for Groups {
                 groups.with_classic(&group, |group| group.replaced(*replacement, result, step));
             }
             Then::Deleting(deletion) => groups.deleted(deletion, result, step),
-            Then::Heard(heard) => groups.heard(heard, result, step),
+            Then::Heard(heard) => groups.heard(heard, result, topics, step),
+            Then::Fenced(group) => {
+                groups.downgrade_if_due(&group, topics, step);
+                groups.settle(&group);
+            }
         });
     }
 

@@ -19,7 +19,7 @@ pub fn delete(host: &mut Host) -> i16 {
     }
 }
 
-fn list(host: &mut Host, states: &[&'static str], types: &[&'static str]) -> Vec<ListedGroup<'static>> {
+pub fn list(host: &mut Host, states: &[&'static str], types: &[&'static str]) -> Vec<ListedGroup<'static>> {
     let request = ListGroupsRequest {
         states_filter: states.iter().map(|&state| state.into()).collect(),
         types_filter: types.iter().map(|&name| name.into()).collect(),

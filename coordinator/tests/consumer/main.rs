@@ -2,6 +2,8 @@
 
 mod administration;
 mod assignment;
+mod changeover;
+mod classic_client;
 mod fencing;
 mod harness;
 mod membership;

@@ -14,7 +14,7 @@ use crate::groups::step::Step;
 use crate::machine::{Call, CallId};
 
 /// The version from which on a client is told its member id before it joins.
-const KNOWN_MEMBER_ID: i16 = 4;
+pub(crate) const KNOWN_MEMBER_ID: i16 = 4;
 
 /// Who joins, and by which request.
 #[derive(Clone, Copy)]

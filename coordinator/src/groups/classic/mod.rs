@@ -27,7 +27,7 @@ mod votes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-pub(crate) use join::Joining;
+pub(crate) use join::{Joining, KNOWN_MEMBER_ID};
 pub(crate) use member::{Member, NEVER, Protocol};
 use ringmail_kafka::error::ErrorCode;
 use ringmail_kafka::messages::Response;

@@ -58,6 +58,14 @@ impl ClassicGroup {
         Record { key: Key::Group(&self.id).encode(), value: Some(value.encode()) }
     }
 
+    /// Takes the members it has been given as those of a generation that is there, and gives the record of it.
+    pub(crate) fn adopt(&mut self) -> Record {
+        self.state = State::Stable;
+        self.protocol = self.select_protocol();
+        self.subscribed = self.read_subscriptions();
+        self.record(|_, member| &member.assignment)
+    }
+
     /// The group of a stored value. Nobody's time runs yet.
     ///
     /// # Errors
