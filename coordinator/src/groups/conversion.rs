@@ -41,7 +41,7 @@ pub(super) fn upgrade(
             rebalance_timeout_ms: member.rebalance_timeout_ms,
             classic: Some(ClassicMember {
                 session_timeout_ms: member.session_timeout_ms,
-                protocols: protocols.map(|p| (p.name.clone(), p.metadata.clone())).collect(),
+                protocols: protocols.map(|p| (p.name.to_string(), p.metadata.clone())).collect(),
             }),
             ..Default::default()
         };
@@ -81,8 +81,8 @@ fn downgrade(group: &ConsumerGroup, topics: &dyn Topics) -> ClassicGroup {
         let first = said.protocols.first().map(|(_, metadata)| metadata.as_slice()).unwrap_or_default();
         let version = read_subscription(first, topics).map_or(0, |subscription| subscription.version);
         let protocols = said.protocols.iter();
-        let protocols =
-            protocols.map(|(name, metadata)| Protocol { name: name.clone(), metadata: metadata.clone() });
+        let protocols = protocols
+            .map(|(name, metadata)| Protocol { name: name.as_str().into(), metadata: metadata.clone() });
         let member = Member {
             instance_id: member.about.instance_id.clone(),
             client_id: member.about.client_id.clone(),
