@@ -112,6 +112,9 @@ fn the_end_before_a_new_id_can_come_again() {
     host.restart();
     assert_eq!(host.end(5, "t", last, true), Ok(new));
     assert_eq!(host.init_as(5, "t", TIMEOUT_MS, Some(last)), Ok(new));
+    // Once there is another transaction it is a zombie's.
+    assert_eq!(host.add_as(5, "t", new, &[("a", 0)]), ErrorCode::None);
+    assert_eq!(host.end(5, "t", last, true), Err(ErrorCode::ProducerFenced));
 }
 
 #[test]

@@ -14,6 +14,10 @@ use ringmail_kafka::api::Api as KafkaApi;
 use ringmail_kafka::batch as kafka;
 use ringmail_kafka::codec::Uuid;
 use ringmail_kafka::frame::{RequestHeader, put_request};
+use ringmail_kafka::messages::transactions::{
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AddPartitionsToTxnTransaction, EndTxnRequest,
+    InitProducerIdRequest, TxnTopic,
+};
 use ringmail_kafka::messages::{Request, Response, groups::HeartbeatRequest, versions::ApiVersionsRequest};
 use ringmail_shards::format::footer::{self, FooterExtent, LogSnapshot, Row, Run};
 use ringmail_wire::batch::{BatchBuilder, Compression, HeadersBuf};
@@ -243,6 +247,83 @@ fn coordinator_of_transactions() -> Vec<u8> {
     log
 }
 
+const PRODUCER: Producer = Producer { id: 7, epoch: 5 };
+
+/// A log in which each state is somebody's, named by its number.
+fn transactions_log() -> Vec<u8> {
+    let mut log = vec![transactions::State::ALL.len() as u8];
+    for (number, state) in ('0'..).zip(transactions::State::ALL) {
+        let transaction = transactions::Transaction {
+            producer: PRODUCER,
+            last_epoch: 4,
+            previous_id: 7,
+            next_id: if state.is_prepared() { 8 } else { -1 },
+            timeout_ms: 1000,
+            state,
+            partitions: transactions::Partitions::from([("a".to_owned(), [0, 1].into())]),
+            updated_ms: 1_700_000_000_000,
+            started_ms: 1_700_000_000_000,
+            ends_bump: true,
+        };
+        let (key, value) = (
+            transactions::record::encode_key(&number.to_string()),
+            transactions::record::encode_value(&transaction),
+        );
+        log.extend((key.len() as u16).to_be_bytes());
+        log.extend((value.len() as u16).to_be_bytes());
+        log.extend(key.into_iter().chain(value));
+    }
+    log
+}
+
+/// The life of a transaction by its requests, for the one that is open and the one that is over.
+fn transactions_requests(ends_in: i16) -> Vec<u8> {
+    let topics = || vec![TxnTopic { name: "a".into(), partitions: vec![2] }];
+    let (producer_id, producer_epoch) = (PRODUCER.id, PRODUCER.epoch);
+    let mut input = transactions_log();
+    for id in ["1", "4"] {
+        let transaction = AddPartitionsToTxnTransaction {
+            transactional_id: id.into(),
+            producer_id,
+            producer_epoch,
+            verify_only: false,
+            topics: topics(),
+        };
+        let adding = AddPartitionsToTxnRequest { transactions: vec![transaction], ..Default::default() };
+        let transactional_id = || id.into();
+        let offsets = AddOffsetsToTxnRequest {
+            transactional_id: transactional_id(),
+            producer_id,
+            producer_epoch,
+            group_id: "g".into(),
+        };
+        let end = EndTxnRequest {
+            transactional_id: transactional_id(),
+            producer_id,
+            producer_epoch,
+            committed: true,
+        };
+        let init = InitProducerIdRequest {
+            transactional_id: Some(transactional_id()),
+            transaction_timeout_ms: 1000,
+            ..Default::default()
+        };
+        for (pick, version, request) in [
+            (1, 5, Request::AddPartitionsToTxn(adding)),
+            (2, 3, Request::AddOffsetsToTxn(offsets)),
+            (3, ends_in, Request::EndTxn(end)),
+            (0, 5, Request::InitProducerId(init)),
+        ] {
+            let mut body = Vec::new();
+            request.encode(version, &mut body);
+            input.extend([pick, version as u8]);
+            input.extend((body.len() as u16).to_be_bytes());
+            input.extend(body);
+        }
+    }
+    input
+}
+
 fn write(target: &str, name: &str, input: &[u8]) -> io::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(target);
     fs::create_dir_all(&folder)?;
@@ -276,6 +357,11 @@ fn main() -> io::Result<()> {
     write("kafka_frame", "requests", &kafka_requests())?;
     write("coordinator_records", "groups", &coordinator_of_groups())?;
     write("coordinator_records", "transactions", &coordinator_of_transactions())?;
+
+    write("transactions", "log", &transactions_log())?;
+    for version in [3, 5] {
+        write("transactions", &format!("requests-{version}"), &transactions_requests(version))?;
+    }
 
     write("config", "default", Config::default().render().as_bytes())?;
     write("config", "few", b"[log]\nsegment = \"64 MiB\"\n\n[node]\nshards = 2\n")?;

@@ -26,6 +26,7 @@ mod record_batch;
 mod segment;
 mod session;
 mod superblock;
+mod transactions;
 
 pub use native_messages::{MESSAGES, Reading};
 pub use segment::written_segment;
@@ -101,6 +102,12 @@ pub const TARGETS: &[Target] = &[
         name: "superblock",
         body: superblock::superblock,
         memory: Memory { times: 16, bytes: 16 << 10 },
+    },
+    // A partition of its own topic takes 7 bytes in a record, and two nodes of trees in memory; answers repeat requests.
+    Target {
+        name: "transactions",
+        body: transactions::transactions,
+        memory: Memory { times: 128, bytes: 64 << 10 },
     },
 ];
 
