@@ -150,6 +150,8 @@ pub struct ReadData {
     /// For [`Isolation::Committed`]: transactions with records in this range that were aborted, in the order of their first
     /// offsets.
     pub aborted: Vec<Aborted>,
+    /// Whether batches of Kafka are among them.
+    pub kafka: bool,
     /// As of the end of the read.
     pub state: LogState,
 }

@@ -26,13 +26,20 @@ pub(crate) struct Assembled {
     pub pieces: Vec<Bytes>,
     pub bytes: usize,
     pub next_offset: u64,
+    /// Whether batches of Kafka are among them.
+    pub kafka: bool,
     pub damage: Option<Damage>,
 }
 
 /// Cuts pieces into batches.
 pub(crate) fn batches(pieces: &[Piece], limits: Limits) -> Assembled {
-    let mut out =
-        Assembled { pieces: Vec::with_capacity(16), bytes: 0, next_offset: limits.from, damage: None };
+    let mut out = Assembled {
+        pieces: Vec::with_capacity(16),
+        bytes: 0,
+        next_offset: limits.from,
+        kafka: false,
+        damage: None,
+    };
     let mut small = BytesMut::new();
     let walked = walk(pieces, limits, |entry, data, at| {
         let bytes = entry.payload_bytes as usize;
@@ -49,6 +56,7 @@ pub(crate) fn batches(pieces: &[Piece], limits: Limits) -> Assembled {
             out.pieces.push(data.slice(payload));
         }
         out.bytes += bytes;
+        out.kafka |= entry.codec == PayloadCodec::Kafka;
         out.next_offset = entry.end_offset();
         true
     });

@@ -165,7 +165,14 @@ impl Shard {
         let until = self.logs[&log].end_for(isolation);
         if offset >= until {
             let (pieces, aborted) = (Vec::new(), Vec::new());
-            return Answer::Now(Ok(ReadData { pieces, bytes: 0, next_offset: offset, aborted, state }));
+            return Answer::Now(Ok(ReadData {
+                pieces,
+                bytes: 0,
+                next_offset: offset,
+                aborted,
+                kafka: false,
+                state,
+            }));
         }
         if let Some(answer) = self.claim_ahead((log, offset, isolation), max_bytes, token) {
             return answer;
@@ -524,7 +531,7 @@ impl Shard {
         let state = self.logs.get(&read.log).ok_or(ReadError::UnknownLog(read.log))?.state_without_bytes();
         let limits =
             Limits { log: read.log, from: read.offset, until: read.until, max_bytes: read.max_bytes };
-        let Assembled { mut pieces, bytes, mut next_offset, damage } =
+        let Assembled { mut pieces, bytes, mut next_offset, kafka, damage } =
             assembly::batches(&read.pieces, limits);
         if canary::on(Canary::SwapFrames) && pieces.len() > 1 {
             pieces.swap(0, 1);
@@ -540,7 +547,7 @@ impl Shard {
                 return Err(ReadError::Damaged { offset: read.offset, reason });
             }
         }
-        let mut data = ReadData { pieces, bytes, next_offset, aborted: Vec::new(), state };
+        let mut data = ReadData { pieces, bytes, next_offset, aborted: Vec::new(), kafka, state };
         if let Want::Batches(_, isolation) = read.want {
             self.note_aborted(read.log, read.offset, isolation, &mut data)?;
         }

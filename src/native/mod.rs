@@ -12,6 +12,7 @@ mod handshake;
 mod metadata;
 mod offsets;
 mod produce;
+mod readable;
 mod requests;
 mod session;
 mod sessions;

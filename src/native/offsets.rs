@@ -48,7 +48,7 @@ impl Sessions<'_> {
                     if let Answer::Now(result) = logs.offset_for_time(
                         log,
                         TimeQuery::AtOrAfter(timestamp),
-                        Isolation::Uncommitted,
+                        Isolation::Committed,
                         caller,
                     ) {
                         self.listed_time(key, part, result);
@@ -63,7 +63,7 @@ impl Sessions<'_> {
     pub(super) fn listed_state(&mut self, key: Key, part: u32, result: Result<LogState, ReadError>) {
         let Some(listing) = self.own.listings.get(key) else { return };
         let first = listing.queries[part as usize].query == OffsetQuery::First;
-        let offset = |state: LogState| if first { state.log_start } else { state.high_watermark };
+        let offset = |state: LogState| if first { state.log_start } else { state.last_stable };
         self.listed(key, part, result.map(offset));
     }
 

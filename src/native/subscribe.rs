@@ -7,6 +7,7 @@ use ringmail_wire::protocol::{
 };
 
 use super::error::{Fault, put_fault};
+use super::readable::readable;
 use super::requests::Request;
 use super::session::Blocked;
 use super::sessions::{Sessions, session_of};
@@ -106,8 +107,8 @@ impl Sessions<'_> {
         subscription.stage = Stage::Idle;
         self.settle(&reply);
         match result {
-            Ok(LogState { log_start, high_watermark, .. }) => {
-                self.answer(&reply, &SubscribeResponse { log_start, high_watermark });
+            Ok(LogState { log_start, last_stable, .. }) => {
+                self.answer(&reply, &SubscribeResponse { log_start, high_watermark: last_stable });
                 self.push(key, logs);
             }
             Err(error) => {
@@ -139,7 +140,7 @@ impl Sessions<'_> {
             let (log, offset) = (subscription.log, subscription.offset);
             let size = self.connections.read_size(credit.min(PUSH_BYTES));
             let caller = Caller::Native(Waiter::Subscription(key));
-            match logs.read(log, offset, size, Isolation::Uncommitted, true, caller) {
+            match logs.read(log, offset, size, Isolation::Committed, true, caller) {
                 Answer::Later => return self.reading(key, size),
                 Answer::Now(result) => {
                     if !self.deliver(key, result, logs) {
@@ -183,17 +184,22 @@ impl Sessions<'_> {
     fn deliver(&mut self, key: Key, result: Result<ReadData, ReadError>, logs: &mut Logs) -> bool {
         let subscription = subscription_of(&mut self.own.subscriptions, key);
         let (connection, id) = (subscription.connection, subscription.id);
-        match result {
+        match readable(result, subscription.offset) {
             Ok(data) if data.bytes > 0 => {
                 subscription.offset = data.next_offset;
                 subscription.credit -= data.bytes as i64;
                 self.connections.write(connection, |output| put_push(output, id, data));
                 true
             }
+            // Nothing of it is for consumers, but there is more.
+            Ok(data) if (subscription.offset + 1..data.state.last_stable).contains(&data.next_offset) => {
+                subscription.offset = data.next_offset;
+                true
+            }
             Ok(data) => {
                 subscription.stage = Stage::Watching;
                 logs.watch(subscription.log, data.state, watcher(key));
-                // Up to its end the log was given up: the client is to know that it has come so far.
+                // Up to its end nothing is left for consumers: the client is to know that it has come so far.
                 if data.next_offset > subscription.offset {
                     subscription.offset = data.next_offset;
                     self.connections.write(connection, |output| put_push(output, id, data));
@@ -306,6 +312,7 @@ fn put_push(output: &mut Output, subscription: u32, data: ReadData) {
         code: 0,
     };
     output.copied().extend_from_slice(&header.to_bytes());
-    PushHeader { high_watermark: data.state.high_watermark }.encode(&mut Writer::new(output.copied()));
+    let high_watermark = if data.bytes > 0 { data.state.last_stable } else { data.next_offset };
+    PushHeader { high_watermark }.encode(&mut Writer::new(output.copied()));
     data.pieces.into_iter().for_each(|piece| output.piece(piece));
 }

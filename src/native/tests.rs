@@ -73,7 +73,7 @@ fn answer(sessions: &mut Sessions, logs: &mut Logs, request: u64, bytes: usize, 
     let pieces = vec![Bytes::from(vec![0; bytes])];
     logs.answered(
         request,
-        Outcome::Read(Ok(ReadData { pieces, bytes, next_offset, aborted: Vec::new(), state })),
+        Outcome::Read(Ok(ReadData { pieces, bytes, next_offset, aborted: Vec::new(), kafka: false, state })),
     );
     tell_outcomes(sessions, logs);
 }

@@ -4,9 +4,9 @@
 //!
 //! ```text
 //! log
-//! producers     how many, then for each: id, epoch (zigzag), coordinator epoch (zigzag), when it was last heard of, offset at which its open
-//!               transaction begins plus 1 (0 for none), how many batches, then for each: first sequence number, last, base
-//!               offset, timestamp (zigzag)
+//! producers     how many, then for each: id, epoch (zigzag), coordinator epoch (zigzag), when it was last heard of, offset at
+//!               which its open transaction begins plus 1 (0 for none), how many batches, then for each: first sequence number,
+//!               last, base offset, timestamp (zigzag)
 //! aborted       how many, then for each: producer id, first offset, offset of the marker, offset before which all was stable then
 //! ```
 //!

@@ -362,7 +362,8 @@ impl Logs {
             Some(owner) => {
                 if waiting && let Some(state) = self.watches.known_to_end_at(log, offset, isolation) {
                     let (pieces, aborted) = (Vec::new(), Vec::new());
-                    let data = ReadData { pieces, bytes: 0, next_offset: offset, aborted, state };
+                    let data =
+                        ReadData { pieces, bytes: 0, next_offset: offset, aborted, kafka: false, state };
                     return Answer::Now(Ok(data));
                 }
                 self.ask(owner, Question::Read { log, offset, max_bytes, isolation }, 0, caller);
