@@ -106,7 +106,6 @@ impl ClassicGroup {
 
     fn next_generation(&mut self) {
         self.generation = self.generation.checked_add(1).unwrap_or(0);
-        self.end_sync();
     }
 
     fn become_empty(&mut self, step: &mut Step<'_>) {
