@@ -45,6 +45,8 @@ pub(crate) struct Upkeep {
     window_at: u64,
     busy: bool,
     retention_at: u64,
+    /// When retention looks at time, too.
+    expiry_at: u64,
     pub producers_at: u64,
 }
 

@@ -151,6 +151,18 @@ fn retention_by_time_deletes_what_is_old_and_nothing_else() {
 }
 
 #[test]
+fn history_can_be_read_for_a_while_however_old_its_timestamps_are() {
+    let mut driver = Driver::open(ShardConfig { expire_every_ms: 60_000, ..config() }, MemDisk::default());
+    driver.shard.put_log(1, LogConfig { retention_ms: Some(1000), ..LogConfig::KEEP });
+    driver.pass(30_000);
+    append_at(&mut driver, 1, &[1], b"of 1970");
+    driver.pass(60_000);
+    assert_eq!(driver.shard.log_state(1).expect("known").log_start, 0);
+    driver.pass(60_000);
+    assert_eq!(driver.shard.log_state(1).expect("known").log_start, 1);
+}
+
+#[test]
 fn retention_by_size_keeps_at_least_the_limit() {
     let mut driver = open();
     let limit = 300 * KIB as u64;

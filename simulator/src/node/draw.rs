@@ -134,7 +134,8 @@ impl Episode {
 
 /// What of the engine's configuration the broker's does not say.
 pub(super) fn engine(config: ShardConfig, rng: &mut Rng) -> ShardConfig {
-    ShardConfig { read_ahead: rng.pick(&[0, 2]), lazy_sync_ms: rng.pick(&[5, 20]), ..config }
+    let (read_ahead, lazy_sync_ms) = (rng.pick(&[0, 2]), rng.pick(&[5, 20]));
+    ShardConfig { read_ahead, lazy_sync_ms, expire_every_ms: 200, ..config }
 }
 
 pub(super) fn speed(slow: bool, rng: &mut Rng) -> Speed {
