@@ -42,7 +42,7 @@ pub struct ShardConfig {
     pub lazy_sync_ms: u64,
     /// Milliseconds between two looks at retention by time. It lets go only of what it saw the time before, so records stay at least so
     /// long, however old their timestamps are: who sends history can read it.
-    pub expire_every_ms: u64,
+    pub age_check_ms: u64,
 }
 
 impl Default for ShardConfig {
@@ -65,7 +65,7 @@ impl Default for ShardConfig {
             clean_below: 0.3,
             clean_bytes_per_second: 64 << 20,
             lazy_sync_ms: 20,
-            expire_every_ms: 200,
+            age_check_ms: 200,
         }
     }
 }

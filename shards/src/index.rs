@@ -110,7 +110,7 @@ pub(crate) struct Log {
     /// In the order of their offsets, which do not overlap.
     pub extents: VecDeque<Extent>,
     /// The end of the log when retention by time last looked at it.
-    pub expiry_saw: u64,
+    pub age_checked: u64,
     pub watched: bool,
     /// What is known of its producers and transactions; most logs have none.
     pub producers: Option<Box<Producers>>,
@@ -126,7 +126,7 @@ impl Log {
             high_watermark: end,
             end,
             extents: VecDeque::new(),
-            expiry_saw: 0,
+            age_checked: 0,
             watched: false,
             producers: None,
             touched: (0, 0),

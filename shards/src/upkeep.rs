@@ -46,7 +46,7 @@ pub(crate) struct Upkeep {
     busy: bool,
     retention_at: u64,
     /// When retention looks at time, too.
-    expiry_at: u64,
+    age_check_at: u64,
     pub producers_at: u64,
 }
 

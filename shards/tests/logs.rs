@@ -152,7 +152,7 @@ fn retention_by_time_deletes_what_is_old_and_nothing_else() {
 
 #[test]
 fn history_can_be_read_for_a_while_however_old_its_timestamps_are() {
-    let mut driver = Driver::open(ShardConfig { expire_every_ms: 60_000, ..config() }, MemDisk::default());
+    let mut driver = Driver::open(ShardConfig { age_check_ms: 60_000, ..config() }, MemDisk::default());
     driver.shard.put_log(1, LogConfig { retention_ms: Some(1000), ..LogConfig::KEEP });
     driver.pass(30_000);
     append_at(&mut driver, 1, &[1], b"of 1970");

@@ -161,6 +161,8 @@ pub struct Log {
     pub read_ahead: ByteSize,
     /// Reads from disk under way at once, per shard.
     pub reads_in_flight: u16,
+    /// How often it is looked for records that are older than their topic keeps.
+    pub age_check: Millis,
 }
 
 impl Default for Log {
@@ -175,6 +177,7 @@ impl Default for Log {
             clean_bandwidth: ByteSize::mib(64),
             read_ahead: ByteSize::mib(1),
             reads_in_flight: 8,
+            age_check: Millis::seconds(300),
         }
     }
 }

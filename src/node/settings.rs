@@ -11,9 +11,6 @@ use crate::native;
 /// Segment files that are held ready at least: one that is next, and one for what frees space on a full disk.
 const LEAST_SPARES: usize = 2;
 
-/// Milliseconds between two looks at retention by time: those of Kafka's log.retention.check.interval.ms.
-const EXPIRE_EVERY_MS: u64 = 5 * 60 * 1000;
-
 /// Bytes of a batch that Kafka can write: its lengths are signed.
 const LARGEST_MESSAGE: u64 = i32::MAX as u64;
 
@@ -36,7 +33,7 @@ pub fn engine(config: &Config, shard: ShardId, incarnation: u64) -> ShardConfig 
         reads_in_flight: log.reads_in_flight.into(),
         clean_below: log.clean_below,
         clean_bytes_per_second: log.clean_bandwidth.bytes(),
-        expire_every_ms: EXPIRE_EVERY_MS,
+        age_check_ms: log.age_check.millis(),
         ..ShardConfig::default()
     }
 }

@@ -7,7 +7,7 @@ use crate::shard::Shard;
 
 impl Shard {
     pub(super) fn retain(&mut self) {
-        let expires = self.now_ms >= self.upkeep.expiry_at;
+        let expires = self.now_ms >= self.upkeep.age_check_at;
         let wall_ms = expires.then_some(self.wall_ms);
         let due: Vec<(LogId, u64)> = self
             .logs
@@ -15,8 +15,8 @@ impl Shard {
             .filter_map(|(&log, state)| Some((log, retained_from(state, wall_ms)?)))
             .collect();
         if expires {
-            self.upkeep.expiry_at = self.now_ms + self.config.expire_every_ms;
-            self.logs.values_mut().for_each(|state| state.expiry_saw = state.end);
+            self.upkeep.age_check_at = self.now_ms + self.config.age_check_ms;
+            self.logs.values_mut().for_each(|state| state.age_checked = state.end);
         }
         for (log, start) in due {
             if let Err(error) = self.move_start(log, start, false) {
@@ -36,7 +36,7 @@ fn retained_from(state: &crate::index::Log, wall_ms: Option<u64>) -> Option<u64>
     }
     let oldest_kept = wall_ms.zip(config.retention_ms).map(|(now, ms)| now.saturating_sub(ms) as i64);
     let expired =
-        |end, max_timestamp| end <= state.expiry_saw && oldest_kept.is_some_and(|t| max_timestamp < t);
+        |end, max_timestamp| end <= state.age_checked && oldest_kept.is_some_and(|t| max_timestamp < t);
     let total: u64 = state.extents.iter().map(|e| e.bytes).sum();
     let mut excess = config.retention_bytes.map_or(0, |keep| total.saturating_sub(keep));
     let mut start = state.start;

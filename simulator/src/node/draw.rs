@@ -135,7 +135,7 @@ impl Episode {
 /// What of the engine's configuration the broker's does not say.
 pub(super) fn engine(config: ShardConfig, rng: &mut Rng) -> ShardConfig {
     let (read_ahead, lazy_sync_ms) = (rng.pick(&[0, 2]), rng.pick(&[5, 20]));
-    ShardConfig { read_ahead, lazy_sync_ms, expire_every_ms: 200, ..config }
+    ShardConfig { read_ahead, lazy_sync_ms, age_check_ms: 200, ..config }
 }
 
 pub(super) fn speed(slow: bool, rng: &mut Rng) -> Speed {
