@@ -5,6 +5,7 @@ pub mod config;
 pub mod coordinators;
 pub mod doctor;
 pub mod gateway;
+pub mod kafka;
 pub mod logging;
 pub mod native;
 pub mod node;

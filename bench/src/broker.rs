@@ -91,7 +91,7 @@ impl Setup {
             .arg("serve")
             .arg("--data")
             .arg(&self.data)
-            .args(["--cores", &self.core.to_string(), "--listen", "127.0.0.1:0"])
+            .args(["--cores", &self.core.to_string(), "--listen", "127.0.0.1:0", "--kafka", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);

@@ -1,6 +1,7 @@
 //! `ringmail serve`: the broker.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use super::output::print;
@@ -12,7 +13,7 @@ use crate::runtime::shutdown::Shutdown;
 
 /// Run the broker
 ///
-/// Prints one line once it is ready, `ringmail: ready native=HOST:PORT shards=PORT,...`, and logs to standard error.
+/// Prints one line once it is ready, `ringmail: ready native=HOST:PORT shards=PORT,... kafka=HOST:PORT kafka_shards=PORT,...`, and logs to standard error.
 /// SIGTERM or SIGINT stops it in an orderly way; a second signal at once.
 #[derive(Debug, clap::Args)]
 pub struct ServeCommand {
@@ -57,9 +58,14 @@ impl ServeCommand {
 
 /// A line for programs, then a few for people.
 fn announcement(ready: &Ready) -> String {
-    let ports: Vec<_> = ready.shard_ports.iter().map(u16::to_string).collect();
-    let native = ready.native.map_or_else(|| "off".to_owned(), |address| address.to_string());
-    let mut text = format!("ringmail: ready native={native} shards={}\n", ports.join(","));
+    let at =
+        |address: Option<SocketAddr>| address.map_or_else(|| "off".to_owned(), |address| address.to_string());
+    let list = |ports: &[u16]| ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
+    let (native, shards) = (at(ready.native), list(&ready.shard_ports));
+    let (kafka, kafka_shards) = (at(ready.kafka), list(&ready.kafka_shard_ports));
+    let mut text = format!(
+        "ringmail: ready native={native} shards={shards} kafka={kafka} kafka_shards={kafka_shards}\n"
+    );
     let age = if ready.fresh { "new data" } else { "data" };
     let _ = writeln!(text, "{age} in {}; stop with Ctrl-C, nothing is lost", ready.data.display());
     if let Some(address) = ready.native {

@@ -29,6 +29,10 @@ pub struct ConfigArgs {
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
 
+    /// Where to serve Kafka's clients: IP:PORT (port 0 takes a free one), or "off" [key: listen.kafka]
+    #[arg(long, value_name = "ADDR")]
+    pub kafka: Option<String>,
+
     /// Set any key of the configuration by its name, such as log.segment="128 MiB"; can be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -84,6 +88,7 @@ impl ConfigArgs {
             ("node.data", &self.data, "--data"),
             ("node.cores", &self.cores, "--cores"),
             ("listen.native", &self.listen, "--listen"),
+            ("listen.kafka", &self.kafka, "--kafka"),
         ];
         let own = own
             .into_iter()

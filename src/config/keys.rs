@@ -83,6 +83,10 @@ impl Keys {
                 let number = text.trim().parse().map(Value::Integer);
                 number.map_err(|_| format!("{text:?} is not a whole number: write one, such as 8"))
             }
+            Some(Value::Boolean(_)) => {
+                let switch = text.trim().parse().map(Value::Boolean);
+                switch.map_err(|_| format!("{text:?} is neither true nor false"))
+            }
             Some(Value::Float(_)) => {
                 let number = text.trim().parse().map(Value::Float);
                 number.map_err(|_| format!("{text:?} is not a number: write one, such as 0.3"))

@@ -32,7 +32,7 @@ pub use error::{ConfigError, Origin};
 pub(crate) use keys::{closest, distance};
 pub use listen::{ListenAddress, ParseListenAddressError};
 pub use quantity::{ByteSize, Limit, Millis, ParseQuantityError};
-pub use sections::{Config, Limits, Listen, Log, LogFormat, Logging, Node, Topics};
+pub use sections::{Config, Kafka, Limits, Listen, Log, LogFormat, Logging, Node, Topics};
 
 /// The default configuration as a commented TOML file; equal to [`Config::default`].
 pub const DEFAULT_TOML: &str = include_str!("default.toml");

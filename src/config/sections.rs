@@ -16,6 +16,8 @@ pub struct Config {
     pub node: Node,
     /// Where each protocol is served.
     pub listen: Listen,
+    /// What Kafka's clients are told and given.
+    pub kafka: Kafka,
     /// What a client can ask for before it is slowed or refused.
     pub limits: Limits,
     /// The log of each shard.
@@ -63,33 +65,66 @@ pub struct Listen {
     /// The native protocol's port of shard 0, the others following; 0 means those after the shared listener's
     /// port, or free ones if that was itself chosen by the kernel.
     pub shard_ports_from: u16,
+    /// The shared listener for Kafka's clients.
+    pub kafka: ListenAddress,
+    /// The port of shard 0 for Kafka's clients, the others following; 0 as for the native protocol.
+    pub kafka_shard_ports_from: u16,
 }
 
 impl Listen {
-    /// The native protocol's port of `shard`, or 0 where the kernel is to choose one. Validation has made
+    /// The native protocol's port of shard 0, or 0 where the kernel is to choose one. Validation has made
     /// sure that the ports of all shards exist.
-    pub fn shard_port(&self, shard: u16) -> u16 {
-        match self.first_shard_port() {
-            0 => 0,
-            first => first.saturating_add(shard),
-        }
+    pub fn first_shard_port(&self) -> u16 {
+        first_shard_port(self.native, self.shard_ports_from)
     }
 
-    /// The native protocol's port of shard 0, or 0 where the kernel is to choose one.
-    pub(super) fn first_shard_port(&self) -> u16 {
-        let shared = self.native.get().map_or(0, |address| address.port());
-        match (self.shard_ports_from, shared) {
-            (0, 0) => 0,
-            (0, shared) => shared.saturating_add(1),
-            (from, _) => from,
-        }
+    /// The port of shard 0 for Kafka's clients, or 0 where the kernel is to choose one.
+    pub fn first_kafka_shard_port(&self) -> u16 {
+        first_shard_port(self.kafka, self.kafka_shard_ports_from)
+    }
+}
+
+fn first_shard_port(shared: ListenAddress, from: u16) -> u16 {
+    let shared = shared.get().map_or(0, |address| address.port());
+    match (from, shared) {
+        (0, 0) => 0,
+        (0, shared) => shared.saturating_add(1),
+        (from, _) => from,
     }
 }
 
 impl Default for Listen {
     fn default() -> Self {
-        let native = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7411);
-        Self { native: ListenAddress::At(native), shard_ports_from: 0 }
+        let at = |port| ListenAddress::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+        Self { native: at(7411), shard_ports_from: 0, kafka: at(9092), kafka_shard_ports_from: 0 }
+    }
+}
+
+/// `[kafka]`: what Kafka's clients are told and given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kafka {
+    /// The host name that they are told to connect to; empty means `node.advertised_host`.
+    pub advertised_host: String,
+    /// The port of shard 0 that they are told, the others following; 0 means those that shards listen on.
+    pub advertised_port: u16,
+    /// Whether all shards are one broker, on the shared port alone.
+    pub single_port: bool,
+    /// The broker id of shard 0, the others following.
+    pub node_id_base: i32,
+    /// Whether topics are created when they are first asked for.
+    pub auto_create_topics: bool,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            advertised_host: String::new(),
+            advertised_port: 0,
+            single_port: false,
+            node_id_base: 1,
+            auto_create_topics: true,
+        }
     }
 }
 
@@ -97,7 +132,7 @@ impl Default for Listen {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// The largest native request, header included.
+    /// The largest request, header included.
     pub frame: ByteSize,
     /// The largest record batch, decompressed.
     pub batch: ByteSize,

@@ -125,6 +125,7 @@ fn every_kind_of_value_can_be_set_in_the_environment_and_by_flags() {
     let variables = [
         ("RINGMAIL_NODE_SHARDS", "3"),
         ("RINGMAIL_LOG_CLEAN_BELOW", "0.5"),
+        ("RINGMAIL_KAFKA_SINGLE_PORT", "true"),
         ("RINGMAIL_TOPICS_RETENTION_SIZE", "1 GiB"),
         ("RINGMAIL_LOGGING_FORMAT", "json"),
         ("RINGMAIL_SERVER", "127.0.0.1:7411"),
@@ -141,6 +142,7 @@ fn every_kind_of_value_can_be_set_in_the_environment_and_by_flags() {
     let config = load(&args, &variables).unwrap();
     assert_eq!(config.node.shards, 3);
     assert_eq!(config.log.clean_below, 0.5);
+    assert!(config.kafka.single_port);
     assert_eq!(config.topics.retention_size, Limit::At(ByteSize::mib(1024)));
     assert_eq!(config.topics.retention_time, Limit::Unlimited);
     assert_eq!(config.logging.format, LogFormat::Json);
@@ -206,6 +208,11 @@ fn values_that_do_not_go_together_are_refused_with_what_to_do() {
         (&["topics.partitions=10001"], "topics.partitions = 10001"),
         (&["listen.native=127.0.0.1:65535"], "listen.native"),
         (&["listen.shard_ports_from=7410", "node.shards=4"], "listen.shard_ports_from = 7410"),
+        (&["listen.kafka=127.0.0.1:7413", "node.shards=4"], "listen.kafka = \"127.0.0.1:7413\": its ports"),
+        (&["listen.kafka_shard_ports_from=9092"], "listen.kafka_shard_ports_from = 9092"),
+        (&["kafka.advertised_port=65535", "node.shards=2"], "kafka.advertised_port = 65535"),
+        (&["kafka.advertised_host=broker:9092"], "kafka.advertised_host"),
+        (&["kafka.node_id_base=-1"], "kafka.node_id_base = -1"),
         (&["node.data="], "node.data = \"\""),
         (&["node.advertised_host=broker:7411"], "node.advertised_host"),
         (&["logging.level=inof"], "logging.level = \"inof\": \"inof\" is not a level"),
@@ -219,11 +226,12 @@ fn values_that_do_not_go_together_are_refused_with_what_to_do() {
 fn shards_get_the_ports_after_the_shared_one() {
     let ports = |assignments: &[&str]| {
         let listen = load(&set(assignments), &[]).unwrap().listen;
-        [listen.shard_port(0), listen.shard_port(1)]
+        (listen.first_shard_port(), listen.first_kafka_shard_port())
     };
-    assert_eq!(ports(&[]), [7412, 7413]);
-    assert_eq!(ports(&["listen.native=127.0.0.1:0"]), [0, 0]);
-    assert_eq!(ports(&["listen.shard_ports_from=9000"]), [9000, 9001]);
+    assert_eq!(ports(&[]), (7412, 9093));
+    assert_eq!(ports(&["listen.native=127.0.0.1:0", "listen.kafka=127.0.0.1:0"]), (0, 0));
+    assert_eq!(ports(&["listen.shard_ports_from=9000", "node.shards=4"]), (9000, 9093));
+    assert_eq!(ports(&["listen.kafka_shard_ports_from=9500"]), (7412, 9500));
 }
 
 #[test]
@@ -236,7 +244,7 @@ fn rendering_marks_what_differs_and_keeps_the_comments() {
 
 /// TOML around the configuration's own names, right and wrong.
 fn near_toml() -> impl Strategy<Value = String> {
-    let section = prop_oneof!["node|listen|limits|log|topics|logging", "[a-z.\"]{1,6}"];
+    let section = prop_oneof!["node|listen|kafka|limits|log|topics|logging", "[a-z.\"]{1,6}"];
     let key = prop_oneof![
         "data|cores|shards|native|frame|batch|segment|write|clean_below|retention_time|level|format",
         "[a-z.\" ]{1,8}"

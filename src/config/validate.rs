@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::keys::table_of;
-use super::{ByteSize, Config, ConfigError, CoreSet};
+use super::{ByteSize, Config, ConfigError, CoreSet, ListenAddress};
 
 /// Writes and reads are aligned to this, the block size of O_DIRECT access.
 const BLOCK: ByteSize = ByteSize::kib(4);
@@ -36,6 +36,7 @@ impl Config {
         let rules = [
             Self::validate_node,
             Self::validate_ports,
+            Self::validate_kafka,
             Self::validate_request_sizes,
             Self::validate_counts,
             Self::validate_segments,
@@ -55,28 +56,53 @@ impl Config {
         require(!node.data.as_os_str().is_empty(), "node.data", || {
             "write the path of a directory".to_owned()
         })?;
-        let host = &node.advertised_host;
-        let is_name = !host.contains(|c: char| c.is_whitespace() || c.is_control() || c == ':' || c == '/');
-        require(is_name || host.parse::<IpAddr>().is_ok(), "node.advertised_host", || {
+        require(is_host(&node.advertised_host), "node.advertised_host", || {
             "write a host name or IP address alone, without a port; ports come from [listen]".to_owned()
         })
     }
 
     fn validate_ports(&self) -> Rule {
         let listen = &self.listen;
-        let Some(address) = listen.native.get() else {
-            return Ok(());
+        let keys = ("listen.native", "listen.shard_ports_from");
+        let native = self.check_shard_ports(listen.native, listen.shard_ports_from, keys)?;
+        let keys = ("listen.kafka", "listen.kafka_shard_ports_from");
+        let kafka = if self.kafka.single_port {
+            let port = listen.kafka.get().map_or(0, |address| u64::from(address.port()));
+            Some((port, port))
+        } else {
+            self.check_shard_ports(listen.kafka, listen.kafka_shard_ports_from, keys)?
         };
+        let (Some(native), Some(kafka)) = (native, kafka) else { return Ok(()) };
+        let same_host = listen.native.get().zip(listen.kafka.get()).is_some_and(|(native, kafka)| {
+            native.ip() == kafka.ip() || native.ip().is_unspecified() || kafka.ip().is_unspecified()
+        });
+        let apart = native.1 < kafka.0 || kafka.1 < native.0 || kafka.0 == 0;
+        require(apart || !same_host, "listen.kafka", || {
+            format!(
+                "its ports {} to {} include some of the native protocol's, {} to {}: keep them apart",
+                kafka.0, kafka.1, native.0, native.1
+            )
+        })
+    }
+
+    /// Checks the ports of one protocol; gives the first and the last of them, unless the kernel is to choose some.
+    fn check_shard_ports(
+        &self,
+        shared: ListenAddress,
+        from: u16,
+        (shared_key, from_key): (&'static str, &'static str),
+    ) -> Result<Option<(u64, u64)>, Broken> {
+        let Some(address) = shared.get() else { return Ok(None) };
         let shards = match (self.node.shards, &self.node.cores) {
             (0, CoreSet::Listed(cores)) => cores.len() as u64,
             // One port must exist even if the number of cores is not known yet.
             (0, CoreSet::All) => 1,
             (shards, _) => u64::from(shards),
         };
-        let (key, first) = match listen.shard_ports_from {
-            0 if address.port() == 0 => return Ok(()),
-            0 => ("listen.native", u64::from(address.port()) + 1),
-            from => ("listen.shard_ports_from", u64::from(from)),
+        let (key, first) = match from {
+            0 if address.port() == 0 => return Ok(None),
+            0 => (shared_key, u64::from(address.port()) + 1),
+            from => (from_key, u64::from(from)),
         };
         let last = first + shards - 1;
         require(last <= u64::from(u16::MAX), key, || {
@@ -85,8 +111,25 @@ impl Config {
         let shared = u64::from(address.port());
         require(shared < first || shared > last, key, || {
             format!(
-                "the shards' ports {first} to {last} include {shared}, that of listen.native: keep them apart"
+                "the shards' ports {first} to {last} include {shared}, that of {shared_key}: keep them apart"
             )
+        })?;
+        Ok((shared > 0).then_some((first.min(shared), last.max(shared))))
+    }
+
+    fn validate_kafka(&self) -> Rule {
+        let kafka = &self.kafka;
+        require(is_host(&kafka.advertised_host), "kafka.advertised_host", || {
+            "write a host name or IP address alone, without a port; that is kafka.advertised_port".to_owned()
+        })?;
+        let shards = u32::from(self.node.shards.max(1));
+        let last_port = u32::from(kafka.advertised_port) + if kafka.single_port { 0 } else { shards - 1 };
+        require(last_port <= u32::from(u16::MAX), "kafka.advertised_port", || {
+            format!("the shards' ports would end at {last_port}: write a port that leaves them below 65536")
+        })?;
+        let last = i64::from(kafka.node_id_base) + i64::from(u16::MAX);
+        require(kafka.node_id_base >= 0 && last <= i64::from(i32::MAX), "kafka.node_id_base", || {
+            "write a number from 0 to 2000000000".to_owned()
         })
     }
 
@@ -187,6 +230,12 @@ impl Config {
         let filter = crate::logging::filter(&self.logging.level);
         filter.map(drop).map_err(|error| Broken("logging.level", error.to_string()))
     }
+}
+
+/// Whether the text is a host name or an IP address, or empty.
+fn is_host(text: &str) -> bool {
+    let is_name = !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == ':' || c == '/');
+    is_name || text.parse::<IpAddr>().is_ok()
 }
 
 fn block_multiple(key: &'static str, size: ByteSize) -> Rule {

@@ -50,7 +50,8 @@ fn answers(coordinators: &mut Coordinators, logs: &mut Logs) -> Vec<Response<'st
 
 fn commit(offset: i64) -> Request<'static> {
     let partition = OffsetCommitPartition { committed_offset: offset, ..Default::default() };
-    let topic = OffsetCommitTopic { name: Str::from(OFFSETS), partitions: vec![partition], ..Default::default() };
+    let topic =
+        OffsetCommitTopic { name: Str::from(OFFSETS), partitions: vec![partition], ..Default::default() };
     Request::OffsetCommit(OffsetCommitRequest {
         group_id: Str::from("g"),
         topics: vec![topic],
@@ -59,7 +60,8 @@ fn commit(offset: i64) -> Request<'static> {
 }
 
 fn fetch() -> Request<'static> {
-    let topic = OffsetFetchTopic { name: Str::from(OFFSETS), partition_indexes: vec![0], ..Default::default() };
+    let topic =
+        OffsetFetchTopic { name: Str::from(OFFSETS), partition_indexes: vec![0], ..Default::default() };
     let topics = Some(vec![topic]);
     Request::OffsetFetch(OffsetFetchRequest { group_id: Str::from("g"), topics, ..Default::default() })
 }

@@ -33,6 +33,12 @@ impl Output {
         }
     }
 
+    /// Adds all that another one has.
+    pub fn append(&mut self, other: Self) {
+        other.pieces.into_iter().for_each(|piece| self.piece(piece));
+        self.copied.extend_from_slice(&other.copied);
+    }
+
     /// Makes a piece of what was copied since the last one.
     fn close_copied(&mut self) {
         if !self.copied.is_empty() {
@@ -79,6 +85,16 @@ impl Output {
         self.copied.shrink_to(KEPT_CAPACITY);
         self.pieces.clear();
         self.piece_bytes = 0;
+    }
+}
+
+impl ringmail_kafka::fetch::Output for Output {
+    fn copy(&mut self, bytes: &[u8]) {
+        self.copied.extend_from_slice(bytes);
+    }
+
+    fn share(&mut self, bytes: Bytes) {
+        self.piece(bytes);
     }
 }
 

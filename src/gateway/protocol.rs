@@ -1,13 +1,15 @@
 //! The protocols that are spoken.
 
 use super::output::Output;
-use crate::native;
+use crate::{kafka, native};
 
 /// A protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// Ringmail's own.
     Native,
+    /// Kafka's.
+    Kafka,
 }
 
 impl Protocol {
@@ -15,6 +17,8 @@ impl Protocol {
     pub(super) fn put_too_many(self, output: &mut Output, limit: usize) {
         match self {
             Self::Native => native::put_too_many(output, limit),
+            // Kafka has no words for it.
+            Self::Kafka => {}
         }
     }
 }
@@ -24,6 +28,8 @@ impl Protocol {
 pub enum Session {
     /// It speaks the native protocol.
     Native(native::Session),
+    /// It speaks Kafka's.
+    Kafka(kafka::Session),
 }
 
 impl Session {
@@ -32,6 +38,7 @@ impl Session {
     pub fn protocol(&self) -> Protocol {
         match self {
             Self::Native(_) => Protocol::Native,
+            Self::Kafka(_) => Protocol::Kafka,
         }
     }
 }

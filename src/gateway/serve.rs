@@ -142,7 +142,10 @@ impl Listening {
     }
 
     async fn serve(self, stream: Stream, protocol: Protocol, place: Place) {
-        let connection = self.shard.borrow_mut().sessions().open(protocol, stream.peer().to_string());
+        let peer = stream.peer();
+        // If it is gone already, that is found by reading.
+        let local = stream.local().map_or(peer.ip(), |local| local.ip());
+        let connection = self.shard.borrow_mut().sessions().open(protocol, peer.to_string(), local);
         let (reader, writer) = stream.split();
         let reading = spawn(read(self.shard.clone(), Rc::clone(&self.buffers), connection, reader));
         self.crowd.enter();

@@ -1,14 +1,16 @@
 //! All connections of one shard with their protocols: what comes in goes to the protocol of its connection, what has ended to
 //! the one that waits for it.
 
+use std::net::IpAddr;
+
 use super::connections::{Connections, Limits, Next, Received};
 use super::ending::{Farewell, GivenUp, LAST_ANSWERS_MS};
 use super::output::Output;
 use super::protocol::Protocol;
-use crate::native;
 use crate::node::logs::Logs;
 use crate::node::message::Outcome;
 use crate::node::slab::Key;
+use crate::{kafka, native};
 
 /// What connections hold, in figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,12 +40,17 @@ pub struct SessionsUsage {
 pub struct Sessions {
     pub(super) connections: Connections,
     native: native::State,
+    kafka: kafka::State,
 }
 
 impl Sessions {
     /// No connections yet.
-    pub fn new(limits: Limits, native: native::Settings) -> Self {
-        Self { connections: Connections::new(limits), native: native::State::new(native) }
+    pub fn new(limits: Limits, native: native::Settings, kafka: kafka::Settings) -> Self {
+        Self {
+            connections: Connections::new(limits),
+            native: native::State::new(native),
+            kafka: kafka::State::new(kafka),
+        }
     }
 
     /// The connections, whatever they speak.
@@ -61,6 +68,11 @@ impl Sessions {
         native::Sessions::new(&mut self.connections, &mut self.native)
     }
 
+    #[inline]
+    fn kafka(&mut self) -> kafka::Sessions<'_> {
+        kafka::Sessions::new(&mut self.connections, &mut self.kafka)
+    }
+
     /// What the connections hold.
     pub fn usage(&self) -> SessionsUsage {
         let connections = &self.connections;
@@ -73,18 +85,21 @@ impl Sessions {
             ..SessionsUsage::default()
         };
         self.native.add_usage(&mut usage);
+        self.kafka.add_usage(&mut usage);
         usage
     }
 
     /// When something is due, if nothing happens before; milliseconds of the monotonic clock.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.native.next_deadline()
+        let deadlines = [self.native.next_deadline(), self.kafka.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
-    /// Takes on a connection from `peer`.
-    pub fn open(&mut self, protocol: Protocol, peer: String) -> Key {
+    /// Takes on a connection from `peer` to the address `local`.
+    pub fn open(&mut self, protocol: Protocol, peer: String, local: IpAddr) -> Key {
         match protocol {
             Protocol::Native => self.native().open(peer),
+            Protocol::Kafka => self.kafka().open(peer, local),
         }
     }
 
@@ -99,6 +114,7 @@ impl Sessions {
     pub fn receive(&mut self, key: Key, bytes: &[u8], logs: &mut Logs) -> Received {
         match self.protocol(key) {
             Some(Protocol::Native) => self.native().receive(key, bytes, logs),
+            Some(Protocol::Kafka) => self.kafka().receive(key, bytes, logs),
             None => Received { consumed: 0, next: Next::Discard },
         }
     }
@@ -107,6 +123,12 @@ impl Sessions {
     #[inline]
     pub fn native_outcome(&mut self, waiter: native::Waiter, outcome: Outcome, logs: &mut Logs) {
         self.native().outcome(waiter, outcome, logs);
+    }
+
+    /// Something that a connection of Kafka's protocol waited for has ended.
+    #[inline]
+    pub fn kafka_outcome(&mut self, waiter: kafka::Waiter, outcome: Outcome, logs: &mut Logs) {
+        self.kafka().outcome(waiter, outcome, logs);
     }
 
     /// Whether [`resume`](Self::resume) has something to do.
@@ -119,6 +141,7 @@ impl Sessions {
         let Some(key) = self.connections.next_resumable() else { return false };
         match self.protocol(key) {
             Some(Protocol::Native) => self.native().resume(key, logs),
+            Some(Protocol::Kafka) => self.kafka().resume(key, logs),
             None => {}
         }
         true
@@ -146,6 +169,7 @@ impl Sessions {
     fn bid_farewell(&mut self, key: Key, farewell: Farewell) {
         match self.protocol(key) {
             Some(Protocol::Native) => self.native().bid_farewell(key, farewell),
+            Some(Protocol::Kafka) => self.kafka().bid_farewell(key, farewell),
             None => {}
         }
     }
@@ -155,6 +179,7 @@ impl Sessions {
         if self.connections.finished(key) {
             match self.protocol(key) {
                 Some(Protocol::Native) => self.native().finished(key, logs),
+                Some(Protocol::Kafka) => self.kafka().finished(key, logs),
                 None => {}
             }
             self.connections.end(key, LAST_ANSWERS_MS);
@@ -165,6 +190,7 @@ impl Sessions {
     pub fn close(&mut self, key: Key, logs: &mut Logs) {
         match self.protocol(key) {
             Some(Protocol::Native) => self.native().close(key, logs),
+            Some(Protocol::Kafka) => self.kafka().close(key, logs),
             None => {}
         }
         self.connections.close(key);
@@ -173,6 +199,7 @@ impl Sessions {
     /// Does what is due: requests that have waited long enough, connections that were silent for too long.
     pub fn tick(&mut self, logs: &mut Logs) {
         self.native().tick(logs);
+        self.kafka().tick(logs);
         for (key, farewell) in self.connections.inspect_if_due() {
             self.bid_farewell(key, farewell);
         }
@@ -182,9 +209,11 @@ impl Sessions {
     /// The broker is going down: what waits is answered, new work is refused.
     pub fn drain(&mut self, logs: &mut Logs) {
         self.native.drain();
+        self.kafka.drain();
         for key in self.connections.keys() {
             match self.protocol(key) {
                 Some(Protocol::Native) => self.native().drain(key, logs),
+                Some(Protocol::Kafka) => self.kafka().drain(key, logs),
                 None => {}
             }
         }

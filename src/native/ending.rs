@@ -1,7 +1,5 @@
 //! How the native protocol's connections end: what the client is told, and what is let go.
 
-use std::cmp::Reverse;
-
 use ringmail_wire::protocol::ErrorCode;
 
 use super::error::Fault;
@@ -45,13 +43,7 @@ impl Sessions<'_> {
 
     /// Does what is due: fetches that have waited long enough.
     pub fn tick(&mut self, logs: &mut Logs) {
-        while let Some(Reverse((deadline_ms, key))) = self.own.deadlines.peek().copied()
-            && deadline_ms <= self.connections.now_ms()
-        {
-            self.own.deadlines.pop();
-            self.fetch_timed_out(key, deadline_ms, logs);
-        }
-        self.forget_old_deadlines();
+        self.end_due_fetches(logs);
     }
 
     /// The broker is going down: what a connection waits for is answered.
@@ -66,7 +58,8 @@ impl Sessions<'_> {
         connection.blocked = false;
         let Some(session) = self.session(key) else { return };
         for blocked in std::mem::take(&mut session.blocked) {
-            self.unblock(blocked, logs);
+            self.unblock_subscription(blocked, logs);
         }
+        self.unblock_fetches(key, logs);
     }
 }

@@ -11,13 +11,6 @@ pub struct Session {
     pub(super) fetches: Vec<Key>,
     /// By the ids that the client has chosen; in their order, so that they always end in the same one.
     pub(super) subscriptions: BTreeMap<u32, Key>,
-    /// Subscriptions and fetches that wait for output to be taken.
-    pub(super) blocked: Vec<Blocked>,
-}
-
-/// What waits for output to be taken.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Blocked {
-    Subscription(Key),
-    Fetch(Key),
+    /// Subscriptions that wait for output to be taken.
+    pub(super) blocked: Vec<Key>,
 }

@@ -2,20 +2,16 @@
 //!
 //! Nothing here does I/O or waits.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use ringmail_wire::protocol::{ErrorCode, FrameHeader, Message, put_frame};
 
 use super::error::{Fault, put_fault};
-use super::fetch::Fetch;
 use super::offsets::Listing;
 use super::requests::{Handled, Request};
 use super::session::Session;
 use super::subscribe::Subscription;
 use super::topics::Description;
 use super::waiter::Reply;
-use crate::gateway::{Connections, LINGER_MS, Next, Phase, Received, SessionsUsage};
+use crate::gateway::{Connections, Fetches, LINGER_MS, Next, Phase, Received, SessionsUsage};
 use crate::node::logs::Logs;
 use crate::node::slab::{Key, Slab};
 
@@ -44,14 +40,10 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct State {
     pub(super) settings: Settings,
-    pub(super) fetches: Slab<Fetch>,
+    pub(super) fetches: Fetches<Reply>,
     pub(super) subscriptions: Slab<Subscription>,
     pub(super) listings: Slab<Listing>,
     pub(super) descriptions: Slab<Description>,
-    /// When fetches that wait give up.
-    pub(super) deadlines: BinaryHeap<Reverse<(u64, Key)>>,
-    /// Bytes that all fetches together count for.
-    pub(super) fetching: usize,
     /// Batches that were refused without telling their producers, who want no acknowledgement.
     pub(super) refused_silently: u64,
     /// Whether the broker is going down.
@@ -63,12 +55,10 @@ impl State {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            fetches: Slab::default(),
+            fetches: Fetches::default(),
             subscriptions: Slab::default(),
             listings: Slab::default(),
             descriptions: Slab::default(),
-            deadlines: BinaryHeap::new(),
-            fetching: 0,
             refused_silently: 0,
             draining: false,
         }
@@ -79,12 +69,12 @@ impl State {
         usage.fetches += self.fetches.len();
         usage.subscriptions += self.subscriptions.len();
         usage.gathered += self.listings.len() + self.descriptions.len();
-        usage.fetching_bytes += self.fetching;
+        usage.fetching_bytes += self.fetches.bytes();
     }
 
     /// When something is due, if nothing happens before; milliseconds of the monotonic clock.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.deadlines.peek().map(|Reverse((deadline_ms, _))| *deadline_ms)
+        self.fetches.next_deadline()
     }
 
     /// The broker is going down: new work is refused.
@@ -202,5 +192,6 @@ impl<'a> Sessions<'a> {
 pub(super) fn session_of(connections: &mut Connections, key: Key) -> Option<&mut Session> {
     match &mut connections.get_mut(key)?.session {
         crate::gateway::Session::Native(session) => Some(session),
+        crate::gateway::Session::Kafka(_) => None,
     }
 }

@@ -9,7 +9,6 @@ use ringmail_wire::protocol::{
 use super::error::{Fault, put_fault};
 use super::readable::readable;
 use super::requests::Request;
-use super::session::Blocked;
 use super::sessions::{Sessions, session_of};
 use super::waiter::{Reply, Waiter};
 use crate::gateway::Output;
@@ -132,7 +131,7 @@ impl Sessions<'_> {
                 subscription.stage = Stage::Blocked;
                 connection.blocked = true;
                 if let Some(session) = session_of(self.connections, subscription.connection) {
-                    session.blocked.push(Blocked::Subscription(key));
+                    session.blocked.push(key);
                 }
                 return;
             }
@@ -281,15 +280,10 @@ impl Sessions<'_> {
         session.map_or(Vec::new(), |session| session.subscriptions.values().copied().collect())
     }
 
-    /// Goes on with what waited for output to be taken.
-    pub(super) fn unblock(&mut self, blocked: Blocked, logs: &mut Logs) {
-        match blocked {
-            Blocked::Fetch(key) => self.unblock_fetch(key, logs),
-            Blocked::Subscription(key) => {
-                if self.own.subscriptions.get(key).is_some_and(|s| s.stage == Stage::Blocked) {
-                    self.push(key, logs);
-                }
-            }
+    /// Goes on with a subscription that waited for output to be taken.
+    pub(super) fn unblock_subscription(&mut self, key: Key, logs: &mut Logs) {
+        if self.own.subscriptions.get(key).is_some_and(|s| s.stage == Stage::Blocked) {
+            self.push(key, logs);
         }
     }
 }

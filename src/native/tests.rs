@@ -31,8 +31,8 @@ fn connect() -> (Sessions, Logs, Key) {
         host: String::new(),
         ports: vec![1, 2],
     };
-    let mut sessions = Sessions::new(limits, settings);
-    let connection = sessions.open(Protocol::Native, String::new());
+    let mut sessions = Sessions::new(limits, settings, crate::kafka::tests::settings());
+    let connection = sessions.open(Protocol::Native, String::new(), std::net::Ipv4Addr::LOCALHOST.into());
     let hello = HandshakeRequest { min_version: 1, max_version: 1, features: features::ALL, client: "test" };
     let mut frame = Vec::new();
     put_frame(&mut frame, Api::Handshake, 1, 0, &hello);

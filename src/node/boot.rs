@@ -14,7 +14,7 @@ use super::error::StartError;
 use super::host::Host;
 use super::message::Message;
 use super::recovery::{Recovered, Recovery, RecoveryError};
-use super::settings;
+use super::settings::{self, Ports};
 use super::shard::{Shard, Shared};
 use crate::config::Config;
 use crate::gateway::Protocol;
@@ -49,10 +49,10 @@ pub(super) struct ShardStart {
     pub(super) cluster: ClusterId,
     /// Where its segments are.
     pub(super) directory: PathBuf,
-    pub(super) listeners: Vec<ListenerSeat>,
+    pub(super) listeners: Vec<(Protocol, ListenerSeat)>,
     pub(super) seat: Seat<Message>,
     /// The ports of all shards.
-    pub(super) ports: Vec<u16>,
+    pub(super) ports: Ports,
     pub(super) count: ConnectionCount,
     pub(super) shutdown: Shutdown,
     pub(super) reports: Sender<Report>,
@@ -100,8 +100,8 @@ impl ShardStart {
         }
         let receive_memory = self.config.limits.in_flight_per_shard.as_usize();
         let listening = Listening::new(Rc::clone(&shard), self.count, receive_memory);
-        for seat in self.listeners.drain(..) {
-            spawn(listening.clone().accept(seat.take(), Protocol::Native));
+        for (protocol, seat) in self.listeners.drain(..) {
+            spawn(listening.clone().accept(seat.take(), protocol));
         }
         if self.context.shard == 0 && shard.borrow().is_serving() {
             // Whoever started the shards may be gone already.
@@ -135,7 +135,7 @@ impl ShardStart {
         let incarnation = RandomState::new().hash_one(shard);
         let config = settings::engine(&self.config, shard, incarnation);
         let config = ShardConfig { allocate: memory::chunk, ..config };
-        let mut recovery = Recovery::new(config, self.ports.len() as u16, &files, now_ms());
+        let mut recovery = Recovery::new(config, self.ports.shards(), &files, now_ms());
         let started = Instant::now();
         let mut report_at = started + REPORT_EVERY;
         let mut reads = 0_u64;

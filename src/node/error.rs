@@ -22,13 +22,15 @@ pub enum StartError {
     /// There are not enough ports for the shards that the data directory has.
     #[error(
         "the data directory has {shards} shards, and their ports from {first} on would go past 65535: \
-         set listen.shard_ports_from to a lower port, or to 0"
+         set {key} to a lower port, or to 0"
     )]
     Ports {
         /// The port of shard 0.
         first: u16,
         /// How many shards there are.
         shards: u16,
+        /// The key of the configuration that says where they begin.
+        key: &'static str,
     },
     /// The shards cannot run.
     #[error(transparent)]

@@ -20,7 +20,7 @@ use super::logs::{Caller, Logs, LogsUsage};
 use super::message::Message;
 use super::outside::Outside;
 use super::recovery::Recovered;
-use super::settings;
+use super::settings::{self, Ports};
 use crate::config::Config;
 use crate::coordinators::{CoordinatorSettings, Coordinators};
 use crate::gateway::{Connections, Output, Received, Sessions, SessionsUsage};
@@ -55,7 +55,7 @@ impl<O: Outside> Shard<O> {
         config: &Config,
         cluster: ClusterId,
         number: ShardId,
-        ports: &[u16],
+        ports: &Ports,
         recovered: Recovered,
         outside: O,
     ) -> Self {
@@ -69,6 +69,7 @@ impl<O: Outside> Shard<O> {
             sessions: Sessions::new(
                 settings::connections(config, number, ports),
                 settings::native(config, number, ports),
+                settings::kafka(config, ports),
             ),
             coordinators,
             keeper: None,
@@ -286,6 +287,7 @@ impl<O: Outside> Shard<O> {
             any = true;
             match (caller, &mut self.keeper) {
                 (Caller::Native(waiter), _) => self.sessions.native_outcome(waiter, outcome, &mut self.logs),
+                (Caller::Kafka(waiter), _) => self.sessions.kafka_outcome(waiter, outcome, &mut self.logs),
                 (Caller::Coordinator(waiter), _) => {
                     self.coordinators.outcome(waiter, outcome, &mut self.logs);
                 }

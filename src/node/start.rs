@@ -7,7 +7,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use super::boot::{Report, ShardStart};
 use super::datadir::DataDir;
 use super::error::StartError;
+use super::settings::Ports;
 use crate::config::Config;
+use crate::gateway::Protocol;
 use crate::gateway::count::ConnectionCount;
 use crate::runtime::cores::{self, CpuId, ShardHandle};
 use crate::runtime::mesh;
@@ -19,8 +21,12 @@ use crate::runtime::shutdown::Shutdown;
 pub struct Ready {
     /// The native protocol's shared listener; `None` if it is off.
     pub native: Option<SocketAddr>,
-    /// The port of each shard.
+    /// The native protocol's port of each shard.
     pub shard_ports: Vec<u16>,
+    /// Kafka's shared listener; `None` if it is off.
+    pub kafka: Option<SocketAddr>,
+    /// The port of each shard for Kafka's clients; empty if that is off, or they have the shared one alone.
+    pub kafka_shard_ports: Vec<u16>,
     /// The data directory.
     pub data: PathBuf,
     /// Whether the data directory is new.
@@ -43,8 +49,10 @@ pub fn run(config: &Config, shutdown: &Shutdown, ready: impl FnOnce(&Ready)) -> 
         tracing::info!(data = %data.path().display(), node = data.node(), cluster, "the data directory is new");
     }
     let is_ready = Ready {
-        native: listeners.address,
-        shard_ports: listeners.ports.clone(),
+        native: listeners.native,
+        shard_ports: listeners.ports.native.clone(),
+        kafka: listeners.kafka,
+        kafka_shard_ports: listeners.ports.kafka.clone(),
         data: data.path().to_owned(),
         fresh: data.is_fresh(),
     };
@@ -83,31 +91,72 @@ fn supervise(inbox: &Receiver<Report>, shutdown: &Shutdown, ready: impl FnOnce()
 /// The listeners of all shards.
 struct Listeners {
     /// Of the native protocol's shared listener.
-    address: Option<SocketAddr>,
-    ports: Vec<u16>,
-    seats: Vec<Vec<ListenerSeat>>,
+    native: Option<SocketAddr>,
+    /// Of Kafka's shared listener.
+    kafka: Option<SocketAddr>,
+    ports: Ports,
+    /// By shard.
+    seats: Vec<Vec<(Protocol, ListenerSeat)>>,
 }
 
 impl Listeners {
     fn bind(config: &Config, shards: u16) -> Result<Self, StartError> {
-        let Some(address) = config.listen.native.get() else {
-            let seats = (0..shards).map(|_| Vec::new()).collect();
-            return Ok(Self { address: None, ports: vec![0; shards.into()], seats });
-        };
-        let first = config.listen.shard_port(0);
-        if first > 0 && first.checked_add(shards - 1).is_none() {
-            return Err(StartError::Ports { first, shards });
+        let listen = &config.listen;
+        let seats = (0..shards).map(|_| Vec::new()).collect();
+        let none = vec![0; shards.into()];
+        let mut listeners = Self { native: None, kafka: None, ports: Ports::of_native(none), seats };
+        if let Some(address) = listen.native.get() {
+            listeners.native = listeners.bind_shared(Protocol::Native, address)?;
+            let first = listen.first_shard_port();
+            listeners.ports.native =
+                listeners.bind_own(Protocol::Native, address, first, "listen.shard_ports_from")?;
         }
-        let shared = net::bind_shared(address, shards.into())?;
-        let address = shared.first().map(ListenerSeat::address);
-        let mut listeners = Self { address, ports: Vec::new(), seats: Vec::new() };
-        for (shard, shared) in (0..).zip(shared) {
-            let own = SocketAddr::new(shared.address().ip(), config.listen.shard_port(shard));
-            let own = net::bind(own)?;
-            listeners.ports.push(own.address().port());
-            listeners.seats.push(vec![shared, own]);
+        if let Some(address) = listen.kafka.get() {
+            listeners.kafka = listeners.bind_shared(Protocol::Kafka, address)?;
+            listeners.ports.kafka_shared = listeners.kafka.map_or(0, |address| address.port());
+            if !config.kafka.single_port {
+                let first = listen.first_kafka_shard_port();
+                listeners.ports.kafka =
+                    listeners.bind_own(Protocol::Kafka, address, first, "listen.kafka_shard_ports_from")?;
+            }
         }
         Ok(listeners)
+    }
+
+    /// Binds the listener that all shards share; gives where it is.
+    fn bind_shared(
+        &mut self,
+        protocol: Protocol,
+        address: SocketAddr,
+    ) -> Result<Option<SocketAddr>, StartError> {
+        let shared = net::bind_shared(address, self.seats.len())?;
+        let bound = shared.first().map(ListenerSeat::address);
+        for (seats, shared) in self.seats.iter_mut().zip(shared) {
+            seats.push((protocol, shared));
+        }
+        Ok(bound)
+    }
+
+    /// Binds a listener for each shard, from the port `first` on, or anywhere if that is 0; gives their ports.
+    fn bind_own(
+        &mut self,
+        protocol: Protocol,
+        address: SocketAddr,
+        first: u16,
+        key: &'static str,
+    ) -> Result<Vec<u16>, StartError> {
+        let shards = self.seats.len() as u16;
+        if first > 0 && first.checked_add(shards - 1).is_none() {
+            return Err(StartError::Ports { first, shards, key });
+        }
+        let mut ports = Vec::new();
+        for (shard, seats) in (0..).zip(&mut self.seats) {
+            let port = if first == 0 { 0 } else { first + shard };
+            let own = net::bind(SocketAddr::new(address.ip(), port))?;
+            ports.push(own.address().port());
+            seats.push((protocol, own));
+        }
+        Ok(ports)
     }
 }
 

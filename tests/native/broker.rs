@@ -50,7 +50,10 @@ impl Starting {
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).expect("standard output can be read");
         match parse_ready(&line) {
-            Some((address, shard_ports)) => Ok(Broker { running: self, address, shard_ports }),
+            Some(ready) => {
+                let Ready { address, shard_ports, kafka, kafka_ports } = ready;
+                Ok(Broker { running: self, address, shard_ports, kafka, kafka_ports })
+            }
             None => {
                 let (status, words) = self.wait();
                 Err(format!("{status}: {line}{words}"))
@@ -122,6 +125,9 @@ pub struct Broker {
     running: Starting,
     pub address: String,
     pub shard_ports: Vec<u16>,
+    /// Where Kafka's clients are served.
+    pub kafka: String,
+    pub kafka_ports: Vec<u16>,
 }
 
 impl Broker {
@@ -205,8 +211,10 @@ pub fn refused(data: &Path, arguments: &[&str]) -> Output {
 pub fn command(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringmail"));
     command.arg("serve").arg("--data").arg(data);
-    if !arguments.contains(&"--listen") {
-        command.args(["--listen", "127.0.0.1:0"]);
+    for listener in ["--listen", "--kafka"] {
+        if !arguments.contains(&listener) {
+            command.args([listener, "127.0.0.1:0"]);
+        }
     }
     for (key, small) in [("log.segment", "16 MiB"), ("log.prefill_segments", "1")] {
         if !arguments.iter().any(|argument| argument.split('=').next() == Some(key)) {
@@ -219,9 +227,29 @@ pub fn command(data: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Address and shard ports of `ringmail: ready native=HOST:PORT shards=PORT,...`.
-fn parse_ready(line: &str) -> Option<(String, Vec<u16>)> {
-    let (address, ports) = line.trim_end().strip_prefix("ringmail: ready native=")?.split_once(" shards=")?;
-    let ports = ports.split(',').map(|port| port.parse().ok()).collect::<Option<_>>()?;
-    Some((address.to_owned(), ports))
+/// What a broker says once it is ready.
+struct Ready {
+    address: String,
+    shard_ports: Vec<u16>,
+    kafka: String,
+    kafka_ports: Vec<u16>,
+}
+
+/// Reads `ringmail: ready native=HOST:PORT shards=PORT,... kafka=HOST:PORT kafka_shards=PORT,...`.
+fn parse_ready(line: &str) -> Option<Ready> {
+    let fields = line.trim_end().strip_prefix("ringmail: ready ")?;
+    let field = |name: &str| {
+        let mut fields = fields.split(' ').filter_map(|field| field.split_once('='));
+        fields.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
+    };
+    let ports = |name| {
+        let list = field(name)?;
+        list.split(',').filter(|port| !port.is_empty()).map(|port| port.parse().ok()).collect::<Option<_>>()
+    };
+    Some(Ready {
+        address: field("native")?,
+        shard_ports: ports("shards")?,
+        kafka: field("kafka")?,
+        kafka_ports: ports("kafka_shards")?,
+    })
 }

@@ -48,7 +48,11 @@ pub type Contents = BTreeMap<(LogId, u64), String>;
 
 pub fn start(data: &Path) -> Broker {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringmail"));
-    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(SETTINGS).env_clear();
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--kafka", "off", "--data"])
+        .arg(data)
+        .args(SETTINGS)
+        .env_clear();
     let started = Starting::spawn(command).ready();
     started.unwrap_or_else(|words| panic!("the broker does not start: {words}"))
 }

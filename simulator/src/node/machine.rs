@@ -12,10 +12,11 @@ use ringmail::gateway::{Protocol, SessionsUsage};
 use ringmail::node::cluster::ClusterId;
 use ringmail::node::logs::LogsUsage;
 use ringmail::node::recovery::{Recovery, RecoveryError};
-use ringmail::node::settings;
+use ringmail::node::settings::{self, Ports};
 use ringmail::node::shard::{Shard, Shared};
 use ringmail_shards::io::{ExistingFile, IoId, IoOp, IoResult};
 use std::cell::{Cell, RefCell};
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 /// A shard that runs.
@@ -51,7 +52,7 @@ pub(super) struct Machine {
     pub touched: Rc<RefCell<Vec<u32>>>,
     clocks: Rc<Cell<Clocks>>,
     config: Config,
-    ports: Vec<u16>,
+    ports: Ports,
 }
 
 impl Machine {
@@ -79,7 +80,7 @@ impl Machine {
             touched: Rc::default(),
             clocks,
             config,
-            ports: (0..shards).collect(),
+            ports: Ports::of_native((0..shards).collect()),
         }
     }
 
@@ -159,7 +160,8 @@ impl Machine {
         if !shard.borrow().is_serving() {
             return false;
         }
-        let connection = shard.borrow_mut().sessions().open(Protocol::Native, String::new());
+        let connection =
+            shard.borrow_mut().sessions().open(Protocol::Native, String::new(), Ipv4Addr::LOCALHOST.into());
         let (reader, writer) = socket.server_ends();
         self.executor.spawn(tasks::read(Rc::clone(shard), Rc::clone(buffers), connection, reader));
         self.executor.spawn(tasks::write(Rc::clone(shard), connection, writer));

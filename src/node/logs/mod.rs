@@ -34,7 +34,7 @@ use super::cluster::ClusterId;
 use super::message::{Message, Outcome, Question};
 use super::slab::{Key, Slab};
 use crate::coordinators::{self, Errand};
-use crate::native::Waiter;
+use crate::{kafka, native};
 
 /// Bytes that a question counts for, beside its batch, while it waits for its answer.
 const QUESTION_BYTES: usize = 256;
@@ -43,7 +43,9 @@ const QUESTION_BYTES: usize = 256;
 #[derive(Debug, Clone, Copy)]
 pub enum Caller {
     /// A connection of the native protocol.
-    Native(Waiter),
+    Native(native::Waiter),
+    /// A connection of Kafka's.
+    Kafka(kafka::Waiter),
     /// Another shard.
     Peer {
         /// Which.
@@ -206,7 +208,7 @@ impl Logs {
             asked: self.asked.len(),
             asked_bytes: self.links.iter().map(Link::unanswered).sum(),
             held: self.held.len(),
-            watchers: self.watches.natives(),
+            watchers: self.watches.of_connections(),
             commands: self.commands.len(),
         }
     }

@@ -5,13 +5,15 @@ use ringmail_shards::api::{Isolation, LogState};
 use ringmail_wire::protocol::LogId;
 
 use super::{Caller, Logs, Message, Outcome, ShardId};
-use crate::native::Waiter;
+use crate::{kafka, native};
 
 /// Who wants to hear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watcher {
     /// A request or subscription of a connection.
-    Native(Waiter),
+    Native(native::Waiter),
+    /// A request of a connection of Kafka's.
+    Kafka(kafka::Waiter),
     /// Another shard, on behalf of whoever waits there.
     Peer(ShardId),
 }
@@ -30,9 +32,9 @@ pub(super) struct Watches(AHashMap<LogId, Watch>);
 
 impl Watches {
     /// Requests and subscriptions of connections that wait.
-    pub(super) fn natives(&self) -> usize {
-        let is_native = |watcher: &&Watcher| matches!(watcher, Watcher::Native(_));
-        self.0.values().map(|watch| watch.watchers.iter().filter(is_native).count()).sum()
+    pub(super) fn of_connections(&self) -> usize {
+        let is_here = |watcher: &&Watcher| !matches!(watcher, Watcher::Peer(_));
+        self.0.values().map(|watch| watch.watchers.iter().filter(is_here).count()).sum()
     }
 
     /// The state of a watched log of which what a reader may see is known to end at `offset`.
@@ -95,6 +97,7 @@ impl Logs {
     fn tell(&mut self, watcher: Watcher, log: LogId) {
         match watcher {
             Watcher::Native(waiter) => self.ended.push_back((Caller::Native(waiter), Outcome::Advanced)),
+            Watcher::Kafka(waiter) => self.ended.push_back((Caller::Kafka(waiter), Outcome::Advanced)),
             Watcher::Peer(shard) => self.links[usize::from(shard)].send(Message::Advanced { log }),
         }
     }

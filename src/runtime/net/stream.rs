@@ -69,6 +69,14 @@ impl Stream {
         self.reader.peer()
     }
 
+    /// The address of this side: the one that the other side has connected to.
+    ///
+    /// # Errors
+    /// If the connection is gone.
+    pub fn local(&self) -> io::Result<SocketAddr> {
+        Ok(self.reader.socket.stream.borrow().local_addr()?)
+    }
+
     /// See [`StreamReader::set_timeout`].
     pub fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
         self.reader.set_timeout(limit)

@@ -8,6 +8,7 @@ use ringmail::node::cluster::ClusterId;
 use ringmail::node::message::Message;
 use ringmail::node::outside::Outside;
 use ringmail::node::recovery::Recovered;
+use ringmail::node::settings::Ports;
 use ringmail::node::shard::Shard;
 use ringmail_shards::config::{LogConfig, ShardConfig};
 use ringmail_shards::io::{IoError, IoId, IoOp, IoResult};
@@ -141,7 +142,8 @@ fn start_shard(number: ShardId) -> Shard<Around> {
         (Catalog::default(), 0)
     });
     let cluster = ClusterId::new([7; 16]).expect("it does not begin with a zero or a dash");
-    Shard::new(&config(), cluster, number, &[9001, 9002], Recovered { engine, catalog }, around)
+    let ports = Ports::of_native(vec![9001, 9002]);
+    Shard::new(&config(), cluster, number, &ports, Recovered { engine, catalog }, around)
 }
 
 fn engine_config(shard: ShardId) -> ShardConfig {

@@ -1,6 +1,7 @@
 //! A client: what it has sent, how far the broker's reader and writer of its connection are, and what it is owed.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -94,7 +95,7 @@ pub struct Peer {
 
 impl Peer {
     pub fn connect(index: usize, shard: &mut Shard<Around>) -> Self {
-        let key = shard.sessions().open(Protocol::Native, "fuzz".to_owned());
+        let key = shard.sessions().open(Protocol::Native, "fuzz".to_owned(), Ipv4Addr::LOCALHOST.into());
         let flag = |woken| Arc::new(Flag(AtomicBool::new(woken)));
         Self {
             shard: index,

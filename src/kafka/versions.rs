@@ -1,0 +1,37 @@
+//! ApiVersions: how clients find out what they talk to.
+
+use ringmail_kafka::api::Api;
+use ringmail_kafka::versions::{Feature, Offer};
+
+use super::requests::{Handled, Refused, Request};
+use super::sessions::Sessions;
+
+/// What is offered: every one of them has a handler.
+pub(super) const OFFERED: &[Api] = &[
+    Api::Produce,
+    Api::Fetch,
+    Api::ListOffsets,
+    Api::Metadata,
+    Api::SaslHandshake,
+    Api::ApiVersions,
+    Api::SaslAuthenticate,
+    Api::DescribeCluster,
+];
+
+/// Transactions whose partitions are added by producing to them (KIP-890), and groups whose members are assigned by the broker
+/// (KIP-848).
+const FEATURES: &[Feature] = &[
+    Feature { name: "group.version", min: 0, max: 1, finalized: 1 },
+    Feature { name: "transaction.version", min: 0, max: 2, finalized: 2 },
+];
+
+const OFFER: Offer<'_> = Offer { apis: OFFERED, features: FEATURES, features_epoch: 1 };
+
+impl Sessions<'_> {
+    pub(super) fn api_versions(&mut self, request: &Request<'_>) -> Result<Handled, Refused> {
+        let mut answer = Vec::new();
+        OFFER.answer(&request.header, request.body, &mut answer)?;
+        self.answer_with(&request.reply, |output| output.copied().extend_from_slice(&answer));
+        Ok(Handled::Done)
+    }
+}
