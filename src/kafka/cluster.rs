@@ -80,6 +80,16 @@ impl Cluster {
         std::array::from_ref(&self.nodes[usize::from(shard)])
     }
 
+    /// The shard that a node is; the first of them if all are one.
+    pub(super) fn shard(&self, node: i32) -> Option<ShardId> {
+        self.nodes.iter().position(|known| *known == node).map(|shard| shard as ShardId)
+    }
+
+    /// Whether all shards are one node.
+    pub(super) fn is_one_node(&self) -> bool {
+        self.ports.len() < self.nodes.len()
+    }
+
     /// The node that the keeper of the catalog is.
     pub(super) fn controller(&self) -> i32 {
         self.nodes[0]

@@ -25,13 +25,18 @@
 //! not the handler's concern. A request that is not answered at once **mutes** its connection: nothing after it is taken until it
 //! is answered. Produce alone does not, as producers send several at a time ([`session`]).
 
+pub mod broker_configs;
+mod changes;
 pub mod cluster;
+mod configs;
 mod ending;
 mod error;
 mod fetch;
 mod list_offsets;
 mod metadata;
+mod partitions;
 mod pieces;
+mod placement;
 mod produce;
 mod requests;
 mod sasl;
@@ -39,6 +44,7 @@ mod session;
 mod sessions;
 #[cfg(test)]
 pub(crate) mod tests;
+mod topics;
 mod versions;
 mod waiter;
 

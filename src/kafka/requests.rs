@@ -43,7 +43,20 @@ impl Sessions<'_> {
             Api::SaslHandshake => self.sasl_handshake(request),
             Api::ApiVersions => self.api_versions(request),
             Api::SaslAuthenticate => self.sasl_authenticate(request),
+            Api::CreateTopics => self.create_topics(request, logs),
+            Api::DeleteTopics => self.delete_topics(request, logs),
+            Api::DeleteRecords => self.delete_records(request, logs),
+            Api::DescribeConfigs => self.describe_configs(request, logs),
+            Api::AlterConfigs => self.alter_configs(request, logs),
+            Api::DescribeLogDirs => self.describe_log_dirs(request, logs),
+            Api::CreatePartitions => self.create_partitions(request, logs),
+            Api::ElectLeaders => self.elect_leaders(request, logs),
+            Api::IncrementalAlterConfigs => self.incremental_alter_configs(request, logs),
+            Api::AlterPartitionReassignments => self.alter_partition_reassignments(request, logs),
+            Api::ListPartitionReassignments => self.list_partition_reassignments(request),
             Api::DescribeCluster => self.describe_cluster(request, logs),
+            Api::ListConfigResources => self.list_config_resources(request, logs),
+            Api::DescribeTopicPartitions => self.describe_topic_partitions(request, logs),
             api => Err(Refused::NotOffered(api)),
         }
     }
@@ -52,6 +65,15 @@ impl Sessions<'_> {
     #[inline]
     pub fn outcome(&mut self, waiter: Waiter, outcome: Outcome, logs: &mut Logs) {
         match (waiter, outcome) {
+            (Waiter::Change { changes, part }, Outcome::Changed(result)) => {
+                self.changed(changes, part, result, logs);
+            }
+            (Waiter::Partition { partitions, part }, Outcome::State(result)) => {
+                self.partition_known(partitions, part, result, logs);
+            }
+            (Waiter::Partition { partitions, part }, Outcome::Appended(result)) => {
+                self.records_deleted(partitions, part, result.map(|deleted| deleted.log_start));
+            }
             (Waiter::Produce { produce, part }, Outcome::Appended(result)) => {
                 self.produced(produce, part, result);
             }

@@ -2,6 +2,8 @@
 //!
 //! Nothing here does I/O or waits.
 
+use std::sync::Arc;
+
 use ringmail_kafka::api::Api;
 use ringmail_kafka::error::ErrorCode;
 use ringmail_kafka::fetch::FetchAnswer;
@@ -9,10 +11,13 @@ use ringmail_kafka::frame::{LENGTH_BYTES, RequestHeader, put_response, request_l
 use ringmail_kafka::messages::Body;
 use ringmail_wire::protocol::LogId;
 
+use super::broker_configs::BrokerConfig;
+use super::changes::Changes;
 use super::cluster::Cluster;
 use super::fetch::Asked;
 use super::list_offsets::Listing;
 use super::metadata::Creation;
+use super::partitions::Partitions;
 use super::pieces::Pieces;
 use super::produce::Produce;
 use super::requests::{Handled, Request};
@@ -38,12 +43,20 @@ pub struct Settings {
     pub fetch_response: usize,
     /// Whether topics are created when they are first asked for.
     pub auto_create_topics: bool,
+    /// What is told of the configuration of brokers.
+    pub broker_configs: Arc<[BrokerConfig]>,
+    /// The data directory, as it is told.
+    pub log_dir: String,
 }
 
 /// What Kafka's protocol keeps beside the connections.
 #[derive(Debug)]
 pub struct State {
     pub(super) settings: Settings,
+    /// Requests that change the catalog.
+    pub(super) changes: Slab<Changes>,
+    /// Requests about partitions.
+    pub(super) partitions: Slab<Partitions>,
     pub(super) produces: Slab<Produce>,
     /// Memory of requests that were answered.
     pub(super) spare_produces: Vec<Produce>,
@@ -65,6 +78,8 @@ impl State {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
+            changes: Slab::default(),
+            partitions: Slab::default(),
             produces: Slab::default(),
             spare_produces: Vec::new(),
             targets: Vec::new(),
@@ -82,6 +97,7 @@ impl State {
         usage.fetches += self.fetches.len();
         usage.fetching_bytes += self.fetches.bytes();
         usage.gathered += self.produces.len() + self.listings.len() + self.creations.len();
+        usage.gathered += self.changes.len() + self.partitions.len();
     }
 
     /// When something is due, if nothing happens before; milliseconds of the monotonic clock.

@@ -11,5 +11,7 @@ pub(crate) fn settings() -> Settings {
         idle_timeout_ms: 60_000,
         fetch_response: 1 << 20,
         auto_create_topics: true,
+        broker_configs: [].into(),
+        log_dir: "data".to_owned(),
     }
 }

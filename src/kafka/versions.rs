@@ -16,6 +16,19 @@ pub(super) const OFFERED: &[Api] = &[
     Api::ApiVersions,
     Api::SaslAuthenticate,
     Api::DescribeCluster,
+    Api::CreateTopics,
+    Api::DeleteTopics,
+    Api::DeleteRecords,
+    Api::DescribeConfigs,
+    Api::AlterConfigs,
+    Api::DescribeLogDirs,
+    Api::CreatePartitions,
+    Api::ElectLeaders,
+    Api::IncrementalAlterConfigs,
+    Api::AlterPartitionReassignments,
+    Api::ListPartitionReassignments,
+    Api::ListConfigResources,
+    Api::DescribeTopicPartitions,
 ];
 
 /// Transactions whose partitions are added by producing to them (KIP-890), and groups whose members are assigned by the broker

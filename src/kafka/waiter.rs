@@ -22,6 +22,20 @@ pub struct Reply {
 /// Who waits for an operation on a log or on the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waiter {
+    /// A request that changes the catalog: its `part`th item.
+    Change {
+        /// The request.
+        changes: Key,
+        /// Which of its items.
+        part: u32,
+    },
+    /// A request about partitions: its `part`th.
+    Partition {
+        /// The request.
+        partitions: Key,
+        /// Which of its partitions.
+        part: u32,
+    },
     /// An append of a request: its `part`th.
     Produce {
         /// The request.

@@ -6,6 +6,7 @@ use super::catalog::record::LARGEST_BATCH;
 use super::catalog::{CatalogLimits, ShardId, TopicValues};
 use crate::config::Config;
 use crate::gateway::Limits;
+use crate::kafka::broker_configs::broker_configs;
 use crate::kafka::cluster::Cluster;
 use crate::{kafka, native};
 
@@ -108,6 +109,18 @@ pub(super) fn kafka(config: &Config, ports: &Ports) -> kafka::Settings {
         idle_timeout_ms: limits.idle_timeout.millis(),
         fetch_response: limits.fetch_response.as_usize(),
         auto_create_topics: kafka.auto_create_topics,
+        broker_configs: broker_configs(config, &topic_defaults(config)).into(),
+        log_dir: config.node.data.display().to_string(),
+    }
+}
+
+/// What topics get that do not say.
+fn topic_defaults(config: &Config) -> TopicValues {
+    let (limits, topics) = (&config.limits, &config.topics);
+    TopicValues {
+        max_message_bytes: limits.batch.bytes().min(LARGEST_MESSAGE) as u32,
+        retention_bytes: topics.retention_size.get().map(|size| size.bytes()),
+        retention_ms: topics.retention_time.get().map(|time| time.millis()),
     }
 }
 
@@ -119,10 +132,6 @@ pub(super) fn catalog(config: &Config, ports: &Ports) -> CatalogLimits {
         partitions_per_topic: limits.partitions_per_topic,
         partitions: limits.partitions,
         default_partitions: topics.partitions,
-        defaults: TopicValues {
-            max_message_bytes: limits.batch.bytes().min(LARGEST_MESSAGE) as u32,
-            retention_bytes: topics.retention_size.get().map(|size| size.bytes()),
-            retention_ms: topics.retention_time.get().map(|time| time.millis()),
-        },
+        defaults: topic_defaults(config),
     }
 }

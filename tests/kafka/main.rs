@@ -7,8 +7,11 @@ mod broker;
 #[path = "../native/client.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod client;
+mod configs;
 mod frames;
 mod metadata;
 mod order;
+mod partitions;
 mod start;
+mod topics;
 mod versions;

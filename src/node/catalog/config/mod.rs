@@ -174,9 +174,14 @@ impl TopicConfig {
         self.lists(ConfigKey::CLEANUP_POLICY, "compact")
     }
 
+    /// Whether old records go by age and size, and where clients ask for it.
+    pub fn deletes(&self) -> bool {
+        self.lists(ConfigKey::CLEANUP_POLICY, "delete")
+    }
+
     /// What the engine is told about each partition.
     pub fn log_config(&self) -> LogConfig {
-        let deletes = self.lists(ConfigKey::CLEANUP_POLICY, "delete");
+        let deletes = self.deletes();
         let limit = |key| u64::try_from(self.number(key)).ok().filter(|_| deletes);
         LogConfig {
             retention_ms: limit(ConfigKey::RETENTION_MS),
