@@ -5,7 +5,7 @@
 
 use crate::api::Api;
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::messages::Body;
+use crate::messages::{Body, Response};
 
 /// Bytes of the length that each frame begins with.
 pub const LENGTH_BYTES: usize = 4;
@@ -131,6 +131,13 @@ pub(crate) fn end_frame(out: &mut [u8], start: usize, elsewhere: usize) {
 /// Appends a whole answer.
 pub fn put_response<'a>(out: &mut Vec<u8>, version: i16, correlation: i32, body: &impl Body<'a>) {
     let start = begin_response(out, body.api(), version, correlation);
+    body.encode(version, out);
+    end_frame(out, start, 0);
+}
+
+/// Appends a whole answer of whichever API.
+pub fn put_response_of(out: &mut Vec<u8>, api: Api, version: i16, correlation: i32, body: &Response<'_>) {
+    let start = begin_response(out, api, version, correlation);
     body.encode(version, out);
     end_frame(out, start, 0);
 }

@@ -31,7 +31,7 @@ use self::hosted::Hosted;
 use self::marking::{Marked, Marking};
 use self::producer_ids::{ProducerIds, Wanting};
 pub use self::question::{CoordinatorQuestion, Errand};
-use self::refusal::refused;
+pub use self::refusal::refused;
 use crate::node::catalog::{CatalogError, OFFSETS, TRANSACTIONS};
 use crate::node::logs::{Caller, Logs};
 use crate::node::message::Outcome;

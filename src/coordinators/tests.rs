@@ -23,7 +23,7 @@ fn ask(coordinators: &mut Coordinators, logs: &mut Logs, request: Request<'_>) {
         client_host: "/127.0.0.1".to_owned(),
         body: Bytes::from(body),
     };
-    logs.coordinate(question, Caller::Keeper).expect("the log is here");
+    logs.coordinate(question, Caller::Keeper);
     turn(coordinators, logs);
 }
 

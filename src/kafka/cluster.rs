@@ -100,6 +100,11 @@ impl Cluster {
         self.nodes.iter().copied().zip(self.ports.iter().map(|port| i32::from(*port)))
     }
 
+    /// Node id and port of a node.
+    pub(super) fn broker(&self, node: i32) -> Option<(i32, i32)> {
+        self.brokers().find(|(id, _)| *id == node)
+    }
+
     /// The host that a client is told to connect to, which is connected to the address `local`.
     pub(super) fn host(&self, local: IpAddr) -> Cow<'_, str> {
         if self.host.is_empty() { local.to_string().into() } else { self.host.as_str().into() }

@@ -29,6 +29,7 @@ pub mod broker_configs;
 mod changes;
 pub mod cluster;
 mod configs;
+mod coordinate;
 mod ending;
 mod error;
 mod fetch;

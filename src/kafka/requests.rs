@@ -11,6 +11,28 @@ use crate::node::catalog::ShardId;
 use crate::node::logs::Logs;
 use crate::node::message::Outcome;
 
+/// What coordinators of groups and transactions answer.
+pub(super) const COORDINATED: &[Api] = &[
+    Api::OffsetCommit,
+    Api::OffsetFetch,
+    Api::JoinGroup,
+    Api::Heartbeat,
+    Api::LeaveGroup,
+    Api::SyncGroup,
+    Api::DescribeGroups,
+    Api::ListGroups,
+    Api::AddPartitionsToTxn,
+    Api::AddOffsetsToTxn,
+    Api::EndTxn,
+    Api::TxnOffsetCommit,
+    Api::DeleteGroups,
+    Api::OffsetDelete,
+    Api::DescribeTransactions,
+    Api::ListTransactions,
+    Api::ConsumerGroupHeartbeat,
+    Api::ConsumerGroupDescribe,
+];
+
 /// A whole request.
 pub(super) struct Request<'a> {
     pub(super) header: RequestHeader<'a>,
@@ -57,6 +79,9 @@ impl Sessions<'_> {
             Api::DescribeCluster => self.describe_cluster(request, logs),
             Api::ListConfigResources => self.list_config_resources(request, logs),
             Api::DescribeTopicPartitions => self.describe_topic_partitions(request, logs),
+            Api::FindCoordinator => self.find_coordinator(request, logs),
+            Api::InitProducerId => self.init_producer_id(request, logs),
+            api if COORDINATED.contains(&api) => self.coordinate(request, logs),
             api => Err(Refused::NotOffered(api)),
         }
     }
@@ -95,6 +120,11 @@ impl Sessions<'_> {
             (Waiter::Offsets { listing, part }, Outcome::Offset(result)) => {
                 self.listed_time(listing, part, result);
             }
+            (Waiter::Coordinator(key), Outcome::Coordinated(response)) => self.coordinated(key, *response),
+            (Waiter::Coordinators(key), Outcome::Changed(result)) => {
+                self.coordinators_created(key, result.map(drop), logs);
+            }
+            (Waiter::ProducerId(reply), Outcome::ProducerId(id)) => self.gave_producer_id(&reply, id),
             (Waiter::Metadata { metadata, part }, Outcome::Changed(result)) => {
                 self.topic_created(metadata, part, &result, logs);
             }

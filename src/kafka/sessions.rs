@@ -14,6 +14,7 @@ use ringmail_wire::protocol::LogId;
 use super::broker_configs::BrokerConfig;
 use super::changes::Changes;
 use super::cluster::Cluster;
+use super::coordinate::{Finding, Gathering};
 use super::fetch::Asked;
 use super::list_offsets::Listing;
 use super::metadata::Creation;
@@ -67,6 +68,10 @@ pub struct State {
     pub(super) fetch_answer: FetchAnswer,
     pub(super) pieces: Pieces,
     pub(super) listings: Slab<Listing>,
+    /// Answers of coordinators that are not complete.
+    pub(super) gatherings: Slab<Gathering>,
+    /// Requests that wait for the topic of their coordinators.
+    pub(super) findings: Slab<Finding>,
     /// Requests for metadata that wait for topics to be created.
     pub(super) creations: Slab<Creation>,
     /// Whether the broker is going down.
@@ -87,6 +92,8 @@ impl State {
             fetch_answer: FetchAnswer::default(),
             pieces: Pieces::default(),
             listings: Slab::default(),
+            gatherings: Slab::default(),
+            findings: Slab::default(),
             creations: Slab::default(),
             draining: false,
         }
@@ -98,6 +105,7 @@ impl State {
         usage.fetching_bytes += self.fetches.bytes();
         usage.gathered += self.produces.len() + self.listings.len() + self.creations.len();
         usage.gathered += self.changes.len() + self.partitions.len();
+        usage.gathered += self.gatherings.len() + self.findings.len();
     }
 
     /// When something is due, if nothing happens before; milliseconds of the monotonic clock.

@@ -29,6 +29,27 @@ pub(super) const OFFERED: &[Api] = &[
     Api::ListPartitionReassignments,
     Api::ListConfigResources,
     Api::DescribeTopicPartitions,
+    Api::FindCoordinator,
+    Api::InitProducerId,
+    // What coordinators answer.
+    Api::OffsetCommit,
+    Api::OffsetFetch,
+    Api::JoinGroup,
+    Api::Heartbeat,
+    Api::LeaveGroup,
+    Api::SyncGroup,
+    Api::DescribeGroups,
+    Api::ListGroups,
+    Api::AddPartitionsToTxn,
+    Api::AddOffsetsToTxn,
+    Api::EndTxn,
+    Api::TxnOffsetCommit,
+    Api::DeleteGroups,
+    Api::OffsetDelete,
+    Api::DescribeTransactions,
+    Api::ListTransactions,
+    Api::ConsumerGroupHeartbeat,
+    Api::ConsumerGroupDescribe,
 ];
 
 /// Transactions whose partitions are added by producing to them (KIP-890), and groups whose members are assigned by the broker

@@ -73,6 +73,12 @@ pub enum Waiter {
         /// Which of its questions.
         part: u32,
     },
+    /// Part of an answer of coordinators.
+    Coordinator(Key),
+    /// A request that waits for the topic of its coordinators to be created.
+    Coordinators(Key),
+    /// A producer id.
+    ProducerId(Reply),
     /// Metadata that waits for a topic to be created: its `part`th.
     Metadata {
         /// The request.

@@ -201,6 +201,13 @@ macro_rules! messages {
                 }
             }
 
+            /// An answer of defaults: no errors, and nothing in its lists.
+            pub fn empty(api: Api) -> Self {
+                match api {
+                    $(Api::$api => Self::$api(Default::default()),)*
+                }
+            }
+
             /// Appends the body.
             pub fn encode(&self, version: i16, out: &mut Vec<u8>) {
                 match self {

@@ -11,18 +11,15 @@ use crate::node::catalog::{CatalogError, Change, Topic};
 
 impl Logs {
     /// Asks the coordinator over a log; the caller is told by [`Outcome::Coordinated`].
-    ///
-    /// # Errors
-    /// If there is no such log.
-    pub fn coordinate(&mut self, question: CoordinatorQuestion, caller: Caller) -> Result<(), AppendError> {
-        let owner = self.owner(question.log).ok_or(AppendError::UnknownLog(question.log))?;
-        if owner == self.shard {
-            self.errands.push_back((caller, Errand::Ask(question)));
-        } else {
-            let bytes = question.bytes();
-            self.ask(owner, Question::Coordinate(question), bytes, caller);
+    pub fn coordinate(&mut self, question: CoordinatorQuestion, caller: Caller) {
+        match self.owner(question.log) {
+            Some(owner) if owner != self.shard => {
+                let bytes = question.bytes();
+                self.ask(owner, Question::Coordinate(question), bytes, caller);
+            }
+            // The coordinators of this shard know which logs are theirs.
+            _ => self.errands.push_back((caller, Errand::Ask(question))),
         }
-        Ok(())
     }
 
     /// Asks for a producer id; the caller is told by [`Outcome::ProducerId`].
