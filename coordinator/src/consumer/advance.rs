@@ -131,7 +131,7 @@ impl ConsumerGroup {
         let patterns = pattern::resolve(&self.state.patterns, &wanted, look, topics, now)?;
         let subscriptions = subscription::resolve(roster.iter().map(|&(_, about)| about), &patterns, topics);
         let bump = changed || subscriptions.digest != self.state.digest;
-        Ok(Some(Plan { epoch: self.state.epoch + i32::from(bump), patterns, subscriptions }))
+        Ok(Some(Plan { epoch: self.state.epoch.saturating_add(bump.into()), patterns, subscriptions }))
     }
 
     /// Whether the topics may have changed since they were looked at.

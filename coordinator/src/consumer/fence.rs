@@ -40,7 +40,7 @@ impl ConsumerGroup {
 
     /// What takes members out. The others get a new target at the next heartbeat of any of them.
     pub(super) fn without(&self, members: &[MemberId]) -> Vec<Change> {
-        let epoch = Change::Group(Some((self.state.epoch + 1, self.state.digest)));
+        let epoch = Change::Group(Some((self.state.epoch.saturating_add(1), self.state.digest)));
         [epoch].into_iter().chain(members.iter().flat_map(State::removal)).collect()
     }
 

@@ -22,7 +22,9 @@ pub(super) fn step(
         MemberState::Stable if current.epoch == target.epoch => current.clone(),
         MemberState::UnrevokedPartitions if !has_given_up(&current.revoking, owned) => current.clone(),
         // What it was asked to give up was on the way to a later epoch than its own.
-        MemberState::UnrevokedPartitions => advance(current, current.epoch + 1, target, owned, is_free),
+        MemberState::UnrevokedPartitions => {
+            advance(current, current.epoch.saturating_add(1), target, owned, is_free)
+        }
         _ => advance(current, current.epoch, target, owned, is_free),
     }
 }

@@ -246,7 +246,7 @@ fn refused(answer: &Response<'static>, error: ErrorCode) -> Response<'static> {
 }
 
 /// What makes room for a group of another kind with the same name.
-pub(super) fn forget(group: &Group) -> Vec<Record> {
+fn forget(group: &Group) -> Vec<Record> {
     if group.stored_records().is_empty() { Vec::new() } else { group.tombstones() }
 }
 

@@ -6,12 +6,12 @@ use ringmail_kafka::messages::Response;
 use super::Groups;
 use super::classic::{CONSUMER, ClassicGroup, Member, NEVER, Protocol, join_error, sync_error};
 use super::group::Group;
-use super::step::Step;
+use super::step::{Step, Then};
 use crate::consumer::{
     self, Change, ClassicMember, ConsumerGroup, CurrentAssignment, MemberId, MemberMetadata, MemberState,
     protocol::{read_assignment, read_subscription, write_assignment},
 };
-use crate::machine::{CallId, Topics};
+use crate::machine::{CallId, Topics, WriteError};
 
 /// What makes a group of the new protocol of one of the classic protocol: the members have what they were assigned, and
 /// the epoch is their generation. `None` if the broker cannot read what they have, or there are too many of them.
@@ -30,7 +30,9 @@ pub(super) fn upgrade(
         let first = member.protocols.first().map(|protocol| protocol.metadata.as_slice());
         let chosen = Some(member.metadata(group.protocol.as_deref())).filter(|chosen| !chosen.is_empty());
         let subscription = read_subscription(chosen.or(first)?, topics).ok()?;
-        let assigned = read_assignment(&member.assignment, topics).ok()?;
+        let mut assigned = read_assignment(&member.assignment, topics).ok()?;
+        // It may not have heard yet that it is to give up some of what it had when it joined.
+        assigned.extend(&subscription.owned);
         let protocols = member.protocols.iter();
         let about = MemberMetadata {
             instance_id: member.instance_id.clone(),
@@ -103,18 +105,23 @@ fn downgrade(group: &ConsumerGroup, topics: &dyn Topics) -> ClassicGroup {
 }
 
 impl Groups {
-    /// A group whose last member of the new protocol is gone goes back to the classic one, and its members agree anew.
+    /// A group whose last member of the new protocol is gone goes back to the classic one.
     pub(super) fn downgrade_if_due(&mut self, id: &str, topics: &dyn Topics, step: &mut Step<'_>) {
         let Some(Group::Consumer(group)) = self.directory.get(id) else { return };
-        if !group.is_classic_again() {
-            return;
+        if group.is_classic_again() {
+            let mut records = group.tombstones();
+            records.push(downgrade(group, topics).adopt());
+            step.write(records, Then::Downgraded(id.to_owned()));
         }
-        let mut classic = downgrade(group, topics);
-        let mut records = group.tombstones();
-        records.push(classic.adopt());
-        step.store(records);
-        classic.start_sessions(step);
-        classic.prepare_rebalance(step);
-        self.directory.insert(id, Group::Classic(classic));
+    }
+
+    /// Its members agree anew. If that could not be stored, it is tried again when one of them is heard of.
+    pub(super) fn downgraded(&mut self, id: &str, result: Result<(), WriteError>, step: &mut Step<'_>) {
+        if result.is_ok() {
+            self.with_classic(id, |group| {
+                group.start_sessions(step);
+                group.prepare_rebalance(step);
+            });
+        }
     }
 }

@@ -9,7 +9,7 @@ use ringmail_kafka::messages::groups::{
 
 use super::Groups;
 use super::classic::{ClassicGroup, Joining, join_error, sync_error};
-use super::consumer::{Heard, forget, join_consumer};
+use super::consumer::{Heard, join_consumer};
 use super::group::Group;
 use super::settings::MAX_NAME_BYTES;
 use super::step::{Step, Then};
@@ -34,38 +34,36 @@ impl Groups {
         let joining = Joining { call, request };
         let id = &*request.group_id;
         let checked = check_id(id).and_then(|()| joining.check(step.settings));
-        let checked = checked.and_then(|()| self.find_or_found(id, request, step));
+        let checked = checked.and_then(|()| self.find_or_found(id, request));
         if let Err(error) = checked {
             return step.answer(call.id, join_error(&request.member_id, error));
         }
         match self.directory.get_mut(id).expect("it was found, or founded") {
             Group::Classic(group) => group.join(joining, step),
+            // What has no members becomes whatever the next member wants, once that is stored: it is to come again then.
+            Group::Consumer(group) if group.is_empty() => {
+                let answer = join_error("", ErrorCode::CoordinatorLoadInProgress);
+                step.write(group.tombstones(), Then::Heard(Heard::new(call.id, id, answer)));
+            }
             Group::Consumer(group) => join_consumer(group, joining, topics, step),
         }
         self.settle(id);
     }
 
     /// Sees to it that there is a group to join. Who has a member id has it from a group that is there.
-    fn find_or_found(
-        &mut self,
-        id: &str,
-        request: &JoinGroupRequest<'_>,
-        step: &mut Step<'_>,
-    ) -> Result<(), ErrorCode> {
-        let before = match self.directory.get(id) {
-            // What has no members becomes whatever the next member wants; offsets stay.
-            Some(group @ Group::Consumer(_)) if group.is_empty() => forget(group),
+    fn find_or_found(&mut self, id: &str, request: &JoinGroupRequest<'_>) -> Result<(), ErrorCode> {
+        match self.directory.get(id) {
+            Some(Group::Consumer(group)) if group.is_empty() => {}
             Some(_) => return Ok(()),
             None if self.directory.is_full() => return Err(ErrorCode::PolicyViolation),
-            None => Vec::new(),
-        };
+            None => {}
+        }
         if !request.member_id.is_empty() {
             return Err(ErrorCode::UnknownMemberId);
         }
-        if !before.is_empty() {
-            step.note(before);
+        if self.directory.get(id).is_none() {
+            self.directory.insert(id, Group::Classic(ClassicGroup::new(id)));
         }
-        self.directory.insert(id, Group::Classic(ClassicGroup::new(id)));
         Ok(())
     }
 
@@ -91,7 +89,13 @@ impl Groups {
         self.settle(id);
     }
 
-    pub(super) fn heartbeat(&mut self, call: CallId, request: &HeartbeatRequest<'_>, step: &mut Step<'_>) {
+    pub(super) fn heartbeat(
+        &mut self,
+        call: CallId,
+        request: &HeartbeatRequest<'_>,
+        topics: &dyn Topics,
+        step: &mut Step<'_>,
+    ) {
         let id = &*request.group_id;
         let error = match (check_id(id), self.directory.get_mut(id)) {
             (Err(error), _) => error,
@@ -99,6 +103,7 @@ impl Groups {
             (Ok(()), Some(Group::Classic(group))) => group.heartbeat(request, step),
             (Ok(()), Some(Group::Consumer(group))) => group.heartbeat_classic(request, step.now),
         };
+        self.downgrade_if_due(id, topics, step);
         self.settle(id);
         let response = HeartbeatResponse { error_code: error as i16, ..Default::default() };
         step.answer(call, Response::Heartbeat(response));

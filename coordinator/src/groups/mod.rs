@@ -162,7 +162,7 @@ impl Machine for Groups {
         self.step(now, effects, |groups, step| match &call.request {
             Request::JoinGroup(request) => groups.join_group(&call, request, topics, step),
             Request::SyncGroup(request) => groups.sync_group(&call, request, topics, step),
-            Request::Heartbeat(request) => groups.heartbeat(id, request, step),
+            Request::Heartbeat(request) => groups.heartbeat(id, request, topics, step),
             Request::LeaveGroup(request) => groups.leave_group(&call, request, step),
             Request::OffsetCommit(request) => groups.offset_commit(id, version, request, topics, step),
             Request::TxnOffsetCommit(request) => groups.txn_offset_commit(id, version, request, topics, step),
@@ -205,6 +205,7 @@ impl Machine for Groups {
             }
             Then::Deleting(deletion) => groups.deleted(deletion, result, step),
             Then::Heard(heard) => groups.heard(heard, result, topics, step),
+            Then::Downgraded(group) => groups.downgraded(&group, result, step),
             Then::Fenced(group) => {
                 groups.downgrade_if_due(&group, topics, step);
                 groups.settle(&group);

@@ -23,6 +23,8 @@ pub(crate) enum Then {
     Deleting(super::delete::Deletion),
     /// A member of a group of the new protocol has been heard of.
     Heard(super::consumer::Heard),
+    /// Such a group goes back to the classic protocol.
+    Downgraded(String),
     /// Members of such a group have been taken out, as they were not heard of.
     Fenced(String),
 }
@@ -69,11 +71,6 @@ impl Step<'_> {
     pub(crate) fn stage(&mut self, records: Vec<Record>, producer: Producer, then: Then) {
         let tag = self.waiting.add(then);
         self.effects.writes.push(Write { tag, records, producer: Some(producer) });
-    }
-
-    /// Writes what nobody waits for, together.
-    pub(crate) fn store(&mut self, records: Vec<Record>) {
-        self.effects.writes.push(Write { tag: 0, records, producer: None });
     }
 
     /// Writes what nobody waits for, and what need not be stored together.

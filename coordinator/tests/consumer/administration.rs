@@ -95,6 +95,8 @@ fn join_classic(host: &mut Host) -> String {
         protocols: vec![protocol],
         ..Default::default()
     };
+    let Response::JoinGroup(answer) = host.call(3, Request::JoinGroup(request.clone())) else { panic!() };
+    assert_eq!(answer.error_code, ErrorCode::CoordinatorLoadInProgress as i16, "it is to come again");
     let call = host.ask(3, Request::JoinGroup(request));
     host.pass(5_000);
     let Some(Response::JoinGroup(answer)) = host.answer(call) else { panic!("an answer") };

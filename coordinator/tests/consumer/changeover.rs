@@ -217,3 +217,27 @@ fn what_the_broker_cannot_read_does_not_change_over() {
         assert_eq!(answer.error_code, ErrorCode::InconsistentGroupProtocol as i16);
     }
 }
+
+#[test]
+fn what_a_classic_member_has_not_heard_to_give_up_is_still_its_own() {
+    let mut host = Host::new();
+    host.topics.create(TOPIC, PARTITIONS);
+    let mut world = World::default();
+    world.old.push(ClassicClient::new(None, true));
+    world.run(&mut host, 10);
+    world.old.push(ClassicClient::new(None, true));
+    // The second one asks for an id and joins; the first one hears of it, joins again, and assigns.
+    for client in [1, 1, 0, 0, 0] {
+        world.old[client].poll(&mut host);
+    }
+    assert_eq!(kind(&mut host), ("Classic".into(), "Stable".into()));
+    assert_eq!(world.old[0].owned.len(), PARTITIONS as usize, "it has not read the answer");
+
+    world.new.push(Client::new("n1", &[TOPIC]));
+    for _ in 0..3 {
+        world.new[0].beat(&mut host).expect("joins, and stays");
+        world.check();
+    }
+    world.run(&mut host, 20);
+    world.check_calm(&host);
+}

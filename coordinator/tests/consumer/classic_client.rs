@@ -124,7 +124,9 @@ impl ClassicClient {
     fn refused(&mut self, code: i16) -> bool {
         match ErrorCode::from_number(code).expect("a code") {
             ErrorCode::None => return false,
-            ErrorCode::RebalanceInProgress => {}
+            ErrorCode::RebalanceInProgress
+            | ErrorCode::CoordinatorLoadInProgress
+            | ErrorCode::CoordinatorNotAvailable => {}
             ErrorCode::IllegalGeneration => self.owned.clear(),
             ErrorCode::UnknownMemberId => {
                 self.owned.clear();
@@ -134,6 +136,11 @@ impl ClassicClient {
         }
         self.rejoin = true;
         true
+    }
+
+    /// The broker has started anew: what it was asked before is not answered.
+    pub fn lost_connection(&mut self) {
+        self.rejoin |= self.joining.take().is_some() || self.syncing.take().is_some();
     }
 
     pub fn leave(&mut self, host: &mut Host) {

@@ -9,5 +9,6 @@ mod harness;
 mod membership;
 mod patterns;
 mod random;
+mod random_changeover;
 mod reconciliation;
 mod records;

@@ -229,8 +229,6 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
     #[test]
     fn no_partition_is_with_two_members(steps in prop::collection::vec(step(), 1..120)) {
         let mut world = World::new();
