@@ -6,14 +6,18 @@ use std::io;
 use std::path::Path;
 
 use ringmail::config::Config;
+use ringmail_coordinator::groups::Groups;
 use ringmail_coordinator::groups::record::{GroupValue, Key as KafkaKey, MemberValue, OffsetValue};
-use ringmail_coordinator::machine::Producer;
+use ringmail_coordinator::machine::{
+    Call, CallId, Effects, Machine, Now, Producer, Record, Replayed, Topics,
+};
 use ringmail_coordinator::transactions;
 use ringmail_fuzz_targets::{MESSAGES, written_segment};
 use ringmail_kafka::api::Api as KafkaApi;
 use ringmail_kafka::batch as kafka;
 use ringmail_kafka::codec::Uuid;
 use ringmail_kafka::frame::{RequestHeader, put_request};
+use ringmail_kafka::messages::consumer_groups::ConsumerGroupHeartbeatRequest;
 use ringmail_kafka::messages::transactions::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AddPartitionsToTxnTransaction, EndTxnRequest,
     InitProducerIdRequest, TxnTopic,
@@ -224,6 +228,64 @@ fn coordinator_of_groups() -> Vec<u8> {
     .concat()
 }
 
+/// One topic, of two partitions.
+struct OneTopic;
+
+impl Topics for OneTopic {
+    fn topic(&self, name: &str) -> Option<(Uuid, i32)> {
+        (name == "t").then_some((Uuid([7; 16]), 2))
+    }
+
+    fn name(&self, id: Uuid) -> Option<&str> {
+        (id == Uuid([7; 16])).then_some("t")
+    }
+
+    fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(["t"].into_iter())
+    }
+
+    fn version(&self) -> u64 {
+        1
+    }
+}
+
+/// What is stored as two members come into a group of the new protocol, one by a pattern, and one leaves.
+fn coordinator_of_consumers() -> Vec<u8> {
+    let mut groups = Groups::default();
+    let now = Now { clock_ms: 0, wall_ms: 1_700_000_000_000 };
+    groups.loaded(1, now, &mut Effects::default());
+    let mut log = vec![0];
+    let mut records = 0;
+    for (member, epoch, regex) in
+        [("m-1", 0, None), ("m-2", 0, Some("t.*")), ("m-1", 1, None), ("m-2", -1, None)]
+    {
+        let request = Request::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest {
+            group_id: "g".into(),
+            member_id: member.into(),
+            member_epoch: epoch,
+            rebalance_timeout_ms: 60_000,
+            subscribed_topic_names: Some(if regex.is_none() { vec!["t".into()] } else { Vec::new() }),
+            subscribed_topic_regex: regex.map(Into::into),
+            topic_partitions: Some(Vec::new()),
+            ..Default::default()
+        });
+        let (id, random) = (CallId(records), Uuid([1; 16]));
+        let call = Call { id, version: 1, client_id: "seed", client_host: "/127.0.0.1", random, request };
+        let mut effects = Effects::default();
+        groups.request(call, &OneTopic, now, &mut effects);
+        for write in effects.writes {
+            for Record { key, value } in &write.records {
+                log.extend(log_entry(u8::from(value.is_none()), key, value.as_deref()));
+                let (value, timestamp_ms) = (value.as_deref(), now.wall_ms);
+                groups.replay(Replayed { offset: records, timestamp_ms, producer: None, key, value });
+                records += 1;
+            }
+            groups.written(write.tag, Ok(()), &OneTopic, now, &mut Effects::default());
+        }
+    }
+    log
+}
+
 /// Transactions in all states.
 fn coordinator_of_transactions() -> Vec<u8> {
     let mut log = vec![1];
@@ -356,6 +418,7 @@ fn main() -> io::Result<()> {
     }
     write("kafka_frame", "requests", &kafka_requests())?;
     write("coordinator_records", "groups", &coordinator_of_groups())?;
+    write("coordinator_records", "consumers", &coordinator_of_consumers())?;
     write("coordinator_records", "transactions", &coordinator_of_transactions())?;
 
     write("transactions", "log", &transactions_log())?;
