@@ -40,6 +40,15 @@ pub trait Asker: std::fmt::Debug {
 
     /// Who is told that part `part` has advanced.
     fn watcher(fetch: Key, part: u32) -> Watcher;
+
+    /// What was read from `offset` on, as clients of the protocol can take it.
+    ///
+    /// # Errors
+    /// As the read, and if they cannot.
+    fn readable(result: Result<ReadData, ReadError>, offset: u64) -> Result<ReadData, ReadError> {
+        let _ = offset;
+        result
+    }
 }
 
 /// What is asked for.
@@ -178,8 +187,12 @@ impl<A> Fetch<A> {
         self.bytes >= self.min_bytes.min(self.allowed) || no_more || !self.waits_on(now_ms)
     }
 
-    fn take(&mut self, part: usize, result: Result<ReadData, ReadError>) {
+    fn take(&mut self, part: usize, result: Result<ReadData, ReadError>)
+    where
+        A: Asker,
+    {
         let part = &mut self.parts[part];
+        let result = A::readable(result, part.rest().0);
         match (&mut part.result, result) {
             (Some(Ok(data)), Ok(more)) if self.bytes + more.bytes <= self.allowed => {
                 self.bytes += more.bytes;
@@ -196,7 +209,7 @@ impl<A> Fetch<A> {
             // What does not fit, and what cannot be read, is found again by the next fetch.
             (Some(Ok(_)), _) => self.full = true,
             (result, Ok(data)) => {
-                // Up to its end the log was given up: the client is to know that it has come so far.
+                // Nothing of it is for the client, who is to know that it has come so far.
                 self.full |= data.bytes == 0 && data.next_offset > part.offset;
                 self.bytes += data.bytes;
                 part.state = Some(data.state);

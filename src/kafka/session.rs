@@ -191,7 +191,9 @@ mod tests {
     #[test]
     fn so_many_at_a_time() {
         let mut session = session();
-        (0..PIPELINE).for_each(|_| drop(session.take()));
+        for number in 0..PIPELINE as u64 {
+            assert_eq!(session.take(), number);
+        }
         assert!(!session.takes_request());
         assert_eq!(session.take_turn(0), Some(None));
         assert!(session.takes_request());

@@ -7,6 +7,7 @@ use ringmail_wire::protocol::{
 };
 
 use super::error::Fault;
+use super::readable::readable;
 use super::requests::Request;
 use super::sessions::Sessions;
 use super::waiter::{Reply, Waiter};
@@ -40,6 +41,10 @@ impl Asker for Reply {
     fn watcher(fetch: Key, part: u32) -> Watcher {
         Watcher::Native(Waiter::FetchWatch { fetch, part })
     }
+
+    fn readable(result: Result<ReadData, ReadError>, offset: u64) -> Result<ReadData, ReadError> {
+        readable(result, offset)
+    }
 }
 
 impl Sessions<'_> {
@@ -67,7 +72,7 @@ impl Sessions<'_> {
         let wanted = Wanted {
             asker: reply,
             parts: fetch.partitions.iter().map(part).collect(),
-            isolation: Isolation::Uncommitted,
+            isolation: Isolation::Committed,
             min_bytes: fetch.min_bytes as usize,
             max_bytes: (fetch.max_bytes as usize).min(self.own.settings.fetch_response),
             wait_ms: if self.own.draining { 0 } else { wait_ms },
@@ -187,7 +192,8 @@ fn put_part(output: &mut Output, part: Part) {
     match part.result {
         Some(Ok(data)) => {
             header.bytes = u32::try_from(data.bytes).expect("an answer is limited far below 4 GiB");
-            (header.log_start, header.high_watermark) = (data.state.log_start, data.state.high_watermark);
+            let end = if data.bytes > 0 { data.state.last_stable } else { data.next_offset };
+            (header.log_start, header.high_watermark) = (data.state.log_start, end);
             header.encode(&mut Writer::new(output.copied()));
             data.pieces.into_iter().for_each(|piece| output.piece(piece));
         }

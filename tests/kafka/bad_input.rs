@@ -35,7 +35,7 @@ fn connections_end_that_do_not_speak_the_protocol() {
         let mut client = Kafka::connect(&broker);
         client.send_bytes(bytes);
         let since = Instant::now();
-        assert!(client.is_ended(), "{what}");
+        assert!(client.ends(), "{what}");
         assert!(since.elapsed() < Duration::from_secs(1), "{what}: it is ended at once");
         let answer = healthy.ask(1, &MetadataRequest { topics: None, ..MetadataRequest::default() });
         assert_eq!(answer.body::<MetadataResponse<'_>>(1).topics.len(), 0);
@@ -50,7 +50,7 @@ fn counts_that_lie_end_the_connection() {
     for (version, count) in [(4, &[0x7f, 0xff, 0xff, 0xff][..]), (9, &[0xff, 0xff, 0xff, 0xff, 0x07])] {
         let mut client = Kafka::connect(&broker);
         client.send_raw(Api::Metadata, version, count);
-        assert!(client.is_ended());
+        assert!(client.ends());
     }
 }
 
@@ -65,7 +65,7 @@ fn requests_before_garbage_are_answered() {
     bytes.extend_from_slice(&header(4, 0));
     client.send_bytes(&bytes);
     assert_eq!(client.receive().correlation, correlation);
-    assert!(client.is_ended());
+    assert!(client.ends());
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_silent_connection_is_closed() {
     let since = Instant::now();
     let mut client = Kafka::connect(&broker);
     client.ask(1, &MetadataRequest { topics: None, ..MetadataRequest::default() });
-    assert!(client.is_ended());
+    assert!(client.ends());
     assert!(since.elapsed() >= Duration::from_secs(1));
 }
 
@@ -88,6 +88,6 @@ fn one_connection_too_many_is_closed() {
     let mut first = Kafka::connect(&broker);
     let all = MetadataRequest { topics: None, ..MetadataRequest::default() };
     first.ask(1, &all);
-    assert!(Kafka::connect(&broker).is_ended());
+    assert!(Kafka::connect(&broker).ends());
     first.ask(1, &all);
 }

@@ -112,7 +112,7 @@ impl Kafka {
 
     /// Whether the broker ends the connection without a further word.
     #[track_caller]
-    pub fn is_ended(mut self) -> bool {
+    pub fn ends(mut self) -> bool {
         self.receive_or_end().is_none()
     }
 }
