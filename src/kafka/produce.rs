@@ -108,6 +108,9 @@ impl Sessions<'_> {
             self.refuse_produce(request, &body, ErrorCode::NotLeaderOrFollower);
             return Ok(Handled::Done);
         }
+        if !self.is_added(request, &body, logs) {
+            return Ok(Handled::Waits);
+        }
         let by_id = version >= ringmail_kafka::api::Api::PRODUCE_BY_ID;
         let unknown = if by_id { ErrorCode::UnknownTopicId } else { ErrorCode::UnknownTopicOrPartition };
         let wanted = Wanted { acks, version, connection: request.reply.connection, unknown };
@@ -118,6 +121,7 @@ impl Sessions<'_> {
             }
             return Ok(Handled::Busy(shard));
         }
+        self.forget_refusals(request.reply.connection);
         self.complete_produce(key, acks);
         Ok(Handled::Done)
     }
@@ -199,6 +203,10 @@ impl Sessions<'_> {
         wanted: Wanted,
         logs: &mut Logs,
     ) -> Result<(), ShardId> {
+        let target = target.and_then(|log| match self.refused_to_add(wanted.connection, log) {
+            Some(code) => Err(code),
+            None => Ok(log),
+        });
         let Some(produce) = self.own.produces.get_mut(key) else { return Ok(()) };
         let index = partition.index;
         let log = match target {

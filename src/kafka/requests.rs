@@ -48,6 +48,9 @@ pub(super) enum Handled {
     Done,
     /// This shard has too much to do: the request is to be handled again.
     Busy(ShardId),
+    /// Something has to be done first: then the connection [has room](crate::gateway::Connections::has_room), and the request is
+    /// to be handled again.
+    Waits,
 }
 
 impl Sessions<'_> {
@@ -121,6 +124,8 @@ impl Sessions<'_> {
                 self.listed_time(listing, part, result);
             }
             (Waiter::Coordinator(key), Outcome::Coordinated(response)) => self.coordinated(key, *response),
+            (Waiter::Adding(connection), Outcome::Coordinated(response)) => self.added(connection, &response),
+            (Waiter::Staging(key), Outcome::Coordinated(response)) => self.staged(key, &response, logs),
             (Waiter::Coordinators(key), Outcome::Changed(result)) => {
                 self.coordinators_created(key, result.map(drop), logs);
             }

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
+use super::coordinate::Adding;
 use crate::gateway::Output;
 use crate::node::slab::Key;
 
@@ -24,6 +25,8 @@ pub struct Session {
     first: u64,
     /// Whether nothing is taken until the newest request is answered.
     pub(super) muted: bool,
+    /// The transaction that its producer adds partitions to by writing to them.
+    pub(super) adding: Option<Box<Adding>>,
     /// The Produce that was given back for want of room.
     pub(super) produce: Option<Key>,
     /// The fetch that is not answered.
@@ -56,6 +59,7 @@ impl Session {
             turns: VecDeque::new(),
             first: 0,
             muted: false,
+            adding: None,
             produce: None,
             fetch: None,
         }

@@ -14,7 +14,7 @@ use ringmail_wire::protocol::LogId;
 use super::broker_configs::BrokerConfig;
 use super::changes::Changes;
 use super::cluster::Cluster;
-use super::coordinate::{Finding, Gathering};
+use super::coordinate::{Finding, Gathering, Staging};
 use super::fetch::Asked;
 use super::list_offsets::Listing;
 use super::metadata::Creation;
@@ -72,6 +72,8 @@ pub struct State {
     pub(super) gatherings: Slab<Gathering>,
     /// Requests that wait for the topic of their coordinators.
     pub(super) findings: Slab<Finding>,
+    /// Offsets whose partition is being added to their transaction.
+    pub(super) stagings: Slab<Staging>,
     /// Requests for metadata that wait for topics to be created.
     pub(super) creations: Slab<Creation>,
     /// Whether the broker is going down.
@@ -94,6 +96,7 @@ impl State {
             listings: Slab::default(),
             gatherings: Slab::default(),
             findings: Slab::default(),
+            stagings: Slab::default(),
             creations: Slab::default(),
             draining: false,
         }
@@ -105,7 +108,7 @@ impl State {
         usage.fetching_bytes += self.fetches.bytes();
         usage.gathered += self.produces.len() + self.listings.len() + self.creations.len();
         usage.gathered += self.changes.len() + self.partitions.len();
-        usage.gathered += self.gatherings.len() + self.findings.len();
+        usage.gathered += self.gatherings.len() + self.findings.len() + self.stagings.len();
     }
 
     /// When something is due, if nothing happens before; milliseconds of the monotonic clock.
@@ -174,6 +177,10 @@ impl<'a> Sessions<'a> {
                     self.connections.stall(key, length, shard);
                     break Next::Stalled;
                 }
+                Handled::Waits => {
+                    self.stall_own(key);
+                    break Next::Stalled;
+                }
             }
         };
         Received { consumed, next }
@@ -184,10 +191,14 @@ impl<'a> Sessions<'a> {
         if self.session(key).is_some_and(|session| session.takes_request()) {
             return self.connections.takes_request(key);
         }
+        self.stall_own(key);
+        false
+    }
+
+    fn stall_own(&mut self, key: Key) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.stall = Some(Stall::Own);
         }
-        false
     }
 
     fn request(&mut self, key: Key, frame: &[u8], logs: &mut Logs) -> Handled {
@@ -204,11 +215,11 @@ impl<'a> Sessions<'a> {
         let reply = Reply { connection: key, number, correlation, version, api };
         match self.handle(&Request { header, body, reply }, logs) {
             Ok(Handled::Done) => self.handled(&reply, frame.len()),
-            Ok(Handled::Busy(shard)) => {
+            Ok(again) => {
                 if let Some(session) = self.session(key) {
                     session.put_back();
                 }
-                return Handled::Busy(shard);
+                return again;
             }
             Err(error) => {
                 self.answer_nothing(&reply);

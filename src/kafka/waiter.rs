@@ -75,6 +75,10 @@ pub enum Waiter {
     },
     /// Part of an answer of coordinators.
     Coordinator(Key),
+    /// A connection whose producer's transaction is to have further partitions.
+    Adding(Key),
+    /// Offsets that are staged once their partition is in the transaction.
+    Staging(Key),
     /// A request that waits for the topic of its coordinators to be created.
     Coordinators(Key),
     /// A producer id.

@@ -2,6 +2,7 @@
 //! follows once all of them have given theirs.
 
 mod find;
+mod implicit;
 mod merge;
 mod producer_id;
 mod split;
@@ -14,6 +15,7 @@ use ringmail_kafka::messages::{Request as Body, Response};
 use ringmail_wire::protocol::LogId;
 
 pub(super) use self::find::Finding;
+pub(super) use self::implicit::{Adding, Staging};
 use self::split::{Concerns, concerns};
 use super::requests::{Handled, Refused, Request};
 use super::sessions::Sessions;
@@ -77,13 +79,13 @@ impl Sessions<'_> {
     fn ask_all(
         &mut self,
         request: &Request<'_>,
-        body: &Body<'_>,
+        asked: &Body<'_>,
         parts: Vec<(Option<LogId>, Bytes)>,
         logs: &mut Logs,
     ) {
         let reply = request.reply;
         if parts.is_empty() {
-            return self.answer_response(&reply, &Response::empty(body.api()));
+            return self.answer_response(&reply, &Response::empty(asked.api()));
         }
         self.weigh(&reply, parts.len());
         let outstanding = parts.len();
@@ -105,7 +107,10 @@ impl Sessions<'_> {
             };
             match answer {
                 Some(answer) => self.coordinated(key, answer),
-                None => logs.coordinate(question, Caller::Kafka(Waiter::Coordinator(key))),
+                None => match asked {
+                    Body::TxnOffsetCommit(body) => self.stage(request, body, question, key, logs),
+                    _ => logs.coordinate(question, Caller::Kafka(Waiter::Coordinator(key))),
+                },
             }
         }
     }
