@@ -1,4 +1,4 @@
-//! Requests about single partitions: records deleted, sizes on disk. Partitions of other shards are asked for over the mesh; the
+//! Requests about single partitions: records deleted, sizes on disk, ends. Partitions of other shards are asked for over the mesh; the
 //! answer goes out when all have come.
 
 use std::borrow::Cow;
@@ -30,13 +30,13 @@ const ALL_RECORDS: i64 = -1;
 /// A partition of the request.
 #[derive(Debug)]
 pub(super) struct Part {
-    topic: String,
-    partition: i32,
-    log: LogId,
-    /// Before which offset records are to be deleted.
-    before: i64,
-    /// What was asked for: the new start, or the size.
-    result: Result<i64, ErrorCode>,
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    pub(super) log: LogId,
+    /// Before which offset records are to be deleted; or which leader epoch is asked about.
+    pub(super) wanted: i64,
+    /// What was asked for: the new start, the size, or the end.
+    pub(super) result: Result<i64, ErrorCode>,
 }
 
 /// A request whose partitions come one by one, those of one topic beside each other.
@@ -81,7 +81,7 @@ impl Sessions<'_> {
                 topic: name.to_owned(),
                 partition: number,
                 log: partition.log,
-                before: 0,
+                wanted: 0,
                 result: Ok(0),
             })
         };
@@ -106,7 +106,7 @@ impl Sessions<'_> {
     }
 
     /// Asks for the state of all partitions that nothing is wrong with.
-    fn gather(&mut self, reply: Reply, parts: Vec<Part>, logs: &mut Logs) {
+    pub(super) fn gather(&mut self, reply: Reply, parts: Vec<Part>, logs: &mut Logs) {
         let wanted: Vec<_> = (0_u32..)
             .zip(&parts)
             .filter(|(_, part)| part.result.is_ok())
@@ -137,7 +137,10 @@ impl Sessions<'_> {
         match result {
             Err(failed) => known.result = Err(error::of_read(&failed)),
             Ok(state) if reply.api == Api::DescribeLogDirs => known.result = Ok(state.bytes as i64),
-            Ok(state) => match before(known.before, &state) {
+            Ok(state) if reply.api == Api::OffsetForLeaderEpoch => {
+                known.result = Ok(state.high_watermark as i64);
+            }
+            Ok(state) => match before(known.wanted, &state) {
                 Ok(before) => {
                     let waiter = Waiter::Partition { partitions: key, part };
                     match logs.delete_records(known.log, before, Caller::Kafka(waiter)) {
@@ -168,6 +171,7 @@ impl Sessions<'_> {
         {
             match reply.api {
                 Api::DescribeLogDirs => self.answer_log_dirs(&reply, &parts),
+                Api::OffsetForLeaderEpoch => self.answer_leader_epochs(&reply, &parts),
                 _ => self.answer_records_deleted(&reply, &parts),
             }
         }
@@ -222,7 +226,7 @@ fn deletion(topic: &str, partition: i32, before: i64, logs: &Logs) -> (Part, Opt
     };
     let log = found.map_or(0, |found| found.log);
     let shard = found.filter(|_| result.is_ok()).map(|found| found.shard);
-    (Part { topic: topic.to_owned(), partition, log, before, result }, shard)
+    (Part { topic: topic.to_owned(), partition, log, wanted: before, result }, shard)
 }
 
 /// The offset before which records go.
@@ -235,6 +239,6 @@ fn before(wanted: i64, state: &LogState) -> Result<u64, ErrorCode> {
 }
 
 /// Partitions of one topic that stand beside each other.
-fn by_topic(parts: &[Part]) -> impl Iterator<Item = &[Part]> {
+pub(super) fn by_topic(parts: &[Part]) -> impl Iterator<Item = &[Part]> {
     parts.chunk_by(|a, b| a.topic == b.topic)
 }

@@ -11,28 +11,6 @@ use crate::node::catalog::ShardId;
 use crate::node::logs::Logs;
 use crate::node::message::Outcome;
 
-/// What coordinators of groups and transactions answer.
-pub(super) const COORDINATED: &[Api] = &[
-    Api::OffsetCommit,
-    Api::OffsetFetch,
-    Api::JoinGroup,
-    Api::Heartbeat,
-    Api::LeaveGroup,
-    Api::SyncGroup,
-    Api::DescribeGroups,
-    Api::ListGroups,
-    Api::AddPartitionsToTxn,
-    Api::AddOffsetsToTxn,
-    Api::EndTxn,
-    Api::TxnOffsetCommit,
-    Api::DeleteGroups,
-    Api::OffsetDelete,
-    Api::DescribeTransactions,
-    Api::ListTransactions,
-    Api::ConsumerGroupHeartbeat,
-    Api::ConsumerGroupDescribe,
-];
-
 /// A whole request.
 pub(super) struct Request<'a> {
     pub(super) header: RequestHeader<'a>,
@@ -83,8 +61,27 @@ impl Sessions<'_> {
             Api::ListConfigResources => self.list_config_resources(request, logs),
             Api::DescribeTopicPartitions => self.describe_topic_partitions(request, logs),
             Api::FindCoordinator => self.find_coordinator(request, logs),
+            Api::OffsetForLeaderEpoch => self.offset_for_leader_epoch(request, logs),
+            Api::DescribeProducers => self.describe_producers(request, logs),
             Api::InitProducerId => self.init_producer_id(request, logs),
-            api if COORDINATED.contains(&api) => self.coordinate(request, logs),
+            Api::OffsetCommit
+            | Api::OffsetFetch
+            | Api::JoinGroup
+            | Api::Heartbeat
+            | Api::LeaveGroup
+            | Api::SyncGroup
+            | Api::DescribeGroups
+            | Api::ListGroups
+            | Api::AddPartitionsToTxn
+            | Api::AddOffsetsToTxn
+            | Api::EndTxn
+            | Api::TxnOffsetCommit
+            | Api::DeleteGroups
+            | Api::OffsetDelete
+            | Api::DescribeTransactions
+            | Api::ListTransactions
+            | Api::ConsumerGroupHeartbeat
+            | Api::ConsumerGroupDescribe => self.coordinate(request, logs),
             api => Err(Refused::NotOffered(api)),
         }
     }
@@ -128,6 +125,9 @@ impl Sessions<'_> {
             (Waiter::Staging(key), Outcome::Coordinated(response)) => self.staged(key, &response, logs),
             (Waiter::Coordinators(key), Outcome::Changed(result)) => {
                 self.coordinators_created(key, result.map(drop), logs);
+            }
+            (Waiter::Producers { describing, part }, Outcome::Producers(result)) => {
+                self.producers_known(describing, part, result);
             }
             (Waiter::ProducerId(reply), Outcome::ProducerId(id)) => self.gave_producer_id(&reply, id),
             (Waiter::Metadata { metadata, part }, Outcome::Changed(result)) => {

@@ -21,6 +21,7 @@ use super::metadata::Creation;
 use super::partitions::Partitions;
 use super::pieces::Pieces;
 use super::produce::Produce;
+use super::producers::Describing;
 use super::requests::{Handled, Request};
 use super::session::{Handling, Session};
 use super::waiter::Reply;
@@ -72,6 +73,8 @@ pub struct State {
     pub(super) gatherings: Slab<Gathering>,
     /// Requests that wait for the topic of their coordinators.
     pub(super) findings: Slab<Finding>,
+    /// Requests for producers that are not answered.
+    pub(super) describings: Slab<Describing>,
     /// Offsets whose partition is being added to their transaction.
     pub(super) stagings: Slab<Staging>,
     /// Requests for metadata that wait for topics to be created.
@@ -97,6 +100,7 @@ impl State {
             gatherings: Slab::default(),
             findings: Slab::default(),
             stagings: Slab::default(),
+            describings: Slab::default(),
             creations: Slab::default(),
             draining: false,
         }
@@ -109,6 +113,7 @@ impl State {
         usage.gathered += self.produces.len() + self.listings.len() + self.creations.len();
         usage.gathered += self.changes.len() + self.partitions.len();
         usage.gathered += self.gatherings.len() + self.findings.len() + self.stagings.len();
+        usage.gathered += self.describings.len();
     }
 
     /// When something is due, if nothing happens before; milliseconds of the monotonic clock.

@@ -31,6 +31,8 @@ pub(super) const OFFERED: &[Api] = &[
     Api::DescribeTopicPartitions,
     Api::FindCoordinator,
     Api::InitProducerId,
+    Api::OffsetForLeaderEpoch,
+    Api::DescribeProducers,
     // What coordinators answer.
     Api::OffsetCommit,
     Api::OffsetFetch,

@@ -81,6 +81,13 @@ pub enum Waiter {
     Staging(Key),
     /// A request that waits for the topic of its coordinators to be created.
     Coordinators(Key),
+    /// The producers of a partition: the `part`th of a request.
+    Producers {
+        /// The request.
+        describing: Key,
+        /// Which of its partitions.
+        part: u32,
+    },
     /// A producer id.
     ProducerId(Reply),
     /// Metadata that waits for a topic to be created: its `part`th.

@@ -12,6 +12,7 @@ mod frames;
 mod metadata;
 mod order;
 mod partitions;
+mod readme;
 mod start;
 mod topics;
 mod versions;
