@@ -5,12 +5,12 @@ mod common;
 
 use common::driver::Driver;
 use common::kafka::values;
-use common::{MemDisk, Rng};
-use ringmail_kafka::batch::{BatchHead, Batches, Marker, Outcome};
+use common::{Disk, MemDisk, Rng};
+use ringmail_kafka::batch::{Batch, BatchHead, Batches, Marker, Outcome};
 use ringmail_shards::config::{LogConfig, ShardConfig, Timestamps};
 use ringmail_shards::format::footer::Trailer;
 use ringmail_shards::shard::{
-    Aborted, Acks, Answer, AppendError, Appended, Event, Isolation, LogId, Origin, Payload, ReadData,
+    Aborted, Acks, Answer, AppendError, Appended, Event, Isolation, LogId, Origin, Payload, ReadData, Token,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -452,6 +452,117 @@ fn a_log_with_many_transactions_is_the_same_after_any_crash() {
         }
         driver = restart(driver, true);
         assert_eq!(committed(&mut driver), model.committed(), "seed {seed}");
+    }
+}
+
+/// All stored batches, by what the log holds.
+fn stored(driver: &mut Driver) -> Vec<Vec<u8>> {
+    let (mut stored, mut next) = (Vec::new(), 0);
+    while next < driver.shard.log_state(1).expect("known").high_watermark {
+        let data = read(driver, next, Isolation::Uncommitted);
+        let batches = data.pieces.iter().flat_map(|piece| Batches::new(piece));
+        stored.extend(batches.map(|batch| batch.expect("whole").as_bytes().to_vec()));
+        next = data.next_offset;
+    }
+    stored
+}
+
+/// What readers of committed records have to see, told from the stored batches alone.
+fn committed_in(stored: &[Vec<u8>]) -> Vec<u64> {
+    let mut open: BTreeMap<i64, Vec<u64>> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for bytes in stored {
+        let batch = Batch::parse(bytes).expect("whole");
+        let offsets = batch.base_offset() as u64..=batch.last_offset() as u64;
+        let producer = batch.producer_id().expect("all have one");
+        if batch.is_control() {
+            let marker = Marker::decode(&batch).expect("whole").expect("a marker");
+            let ended = open.remove(&producer).unwrap_or_default();
+            seen.extend(ended.into_iter().filter(|_| marker.outcome == Outcome::Commit));
+        } else if batch.is_transactional() {
+            open.entry(producer).or_default().extend(offsets);
+        } else {
+            seen.extend(offsets);
+        }
+    }
+    let stable = open.values().filter_map(|offsets| offsets.first()).min().copied();
+    seen.into_iter().filter(|offset| stable.is_none_or(|stable| *offset < stable)).collect()
+}
+
+/// What a producer has sent and knows no end of.
+#[derive(Debug, Default)]
+struct InFlight {
+    next: i32,
+    batches: Vec<(Token, i32, usize)>,
+    marker: Option<(Token, Outcome)>,
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_told_wrongly_after_a_loss_of_power_at_any_moment() {
+    for seed in 1..40 {
+        let mut rng = Rng::new(seed);
+        let mut driver = open();
+        let mut senders: [InFlight; 3] = std::array::from_fn(|_| InFlight::default());
+        let who = |k: usize| Sender { id: k as i64, epoch: 0, transactional: k > 0 };
+        for round in 0..6 {
+            if rng.chance(2) {
+                fill_segments(&mut driver);
+            }
+            for _ in 0..30 {
+                let k = rng.below(3);
+                let sender = &mut senders[k];
+                sender.batches.retain(|(token, ..)| !driver.is_acknowledged(*token));
+                sender.marker = sender.marker.filter(|(token, _)| !driver.is_acknowledged(*token));
+                if sender.marker.is_none() && sender.batches.len() < 5 {
+                    let token = driver.token();
+                    if k > 0 && sender.batches.is_empty() && rng.chance(3) {
+                        let outcome = if rng.chance(2) { Outcome::Abort } else { Outcome::Commit };
+                        driver.shard.append_marker(1, marker(who(k), outcome), token).expect("open");
+                        sender.marker = Some((token, outcome));
+                    } else {
+                        let (sequence, records) = (sender.next, 1 + rng.below(3));
+                        let batch = who(k).batch(sequence, records);
+                        let payload = Payload::Kafka(&batch[..], Origin::Client { produce_version: 12 });
+                        driver.shard.append(1, payload, Acks::Synced, token).expect("open");
+                        sender.batches.push((token, sequence, records));
+                        sender.next += records as i32;
+                    }
+                }
+                for _ in 0..rng.below(3) {
+                    driver.pump();
+                    if let Some((id, result)) = driver.disk.complete_one(&mut rng) {
+                        driver.shard.complete(id, result);
+                    }
+                }
+            }
+            driver.pump();
+            for sender in &mut senders {
+                sender.batches.retain(|(token, ..)| !driver.is_acknowledged(*token));
+                sender.marker = sender.marker.filter(|(token, _)| !driver.is_acknowledged(*token));
+            }
+            driver.disk.crash(&mut rng);
+            driver = restart(driver, true);
+            for (k, sender) in senders.iter_mut().enumerate() {
+                for (_, sequence, records) in std::mem::take(&mut sender.batches) {
+                    let sent = send(&mut driver, who(k), sequence, records);
+                    assert!(sent.is_ok(), "seed {seed}, round {round}: {sent:?}");
+                }
+                if let Some((_, outcome)) = sender.marker.take() {
+                    end(&mut driver, who(k), outcome).expect("open");
+                }
+            }
+            let stored = stored(&mut driver);
+            assert_eq!(committed(&mut driver), committed_in(&stored), "seed {seed}, round {round}");
+            for (k, sender) in senders.iter().enumerate() {
+                let batches = stored.iter().map(|bytes| Batch::parse(bytes).expect("whole"));
+                let own = batches.filter(|b| b.producer_id() == Some(k as i64) && !b.is_control());
+                let end = own.fold(0, |next, batch| {
+                    assert_eq!(batch.base_sequence(), next, "seed {seed}, round {round}: producer {k}");
+                    batch.last_sequence() + 1
+                });
+                assert_eq!(end, sender.next, "seed {seed}, round {round}: producer {k}");
+            }
+        }
     }
 }
 
