@@ -117,9 +117,15 @@ pub fn parse_states(states: &[u8], segment: u64, states_at: u64) -> Option<Vec<L
     if section_crc(bytes, segment, states_at as u32) != field!(crc, 0, u32) {
         return None;
     }
-    let mut logs = Vec::new();
+    let mut logs: Vec<LogStates> = Vec::new();
     while !bytes.is_empty() {
-        logs.push(take_log(&mut bytes)?);
+        let states = take_log(&mut bytes)?;
+        // Each log is there once, and only if there is something to say.
+        let follows = logs.last().is_none_or(|last| last.log < states.log);
+        if !follows || states.producers.is_empty() && states.aborted.is_empty() {
+            return None;
+        }
+        logs.push(states);
     }
     Some(logs)
 }
