@@ -13,7 +13,8 @@ use crate::runtime::shutdown::Shutdown;
 
 /// Run the broker
 ///
-/// Prints one line once it is ready, `ringmail: ready native=HOST:PORT shards=PORT,... kafka=HOST:PORT kafka_shards=PORT,...`, and logs to standard error.
+/// Prints one line once it is ready, `ringmail: ready native=HOST:PORT shards=PORT,... kafka=HOST:PORT kafka_shards=PORT,...`,
+/// and logs to standard error.
 /// SIGTERM or SIGINT stops it in an orderly way; a second signal at once.
 #[derive(Debug, clap::Args)]
 pub struct ServeCommand {

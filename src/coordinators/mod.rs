@@ -200,7 +200,9 @@ impl Coordinators {
 
     fn ask(&mut self, caller: Caller, question: CoordinatorQuestion, logs: &mut Logs) {
         let hosted = self.hosted.get_mut(&question.log).filter(|_| !self.draining);
-        let unavailable = hosted.as_ref().map_or(Some(ErrorCode::NotCoordinator), |h| h.unavailable());
+        let missing =
+            if self.draining { ErrorCode::CoordinatorNotAvailable } else { ErrorCode::NotCoordinator };
+        let unavailable = hosted.as_ref().map_or(Some(missing), |hosted| hosted.unavailable());
         let (Some(hosted), None) = (hosted, unavailable) else {
             let code = unavailable.unwrap_or(ErrorCode::CoordinatorNotAvailable);
             return logs.coordinated(caller, refused(&question, code));
