@@ -1,6 +1,7 @@
 //! Kafka's protocol through its public door: a real broker, and a client that speaks raw frames.
 
 mod bad_input;
+mod batches;
 #[path = "../native/broker.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod broker;
@@ -8,9 +9,12 @@ mod broker;
 #[allow(dead_code, reason = "other tests use the rest")]
 mod client;
 mod configs;
+mod fetch;
 mod frames;
 mod metadata;
+mod offsets;
 mod order;
+mod produce;
 mod partitions;
 mod readme;
 mod start;
