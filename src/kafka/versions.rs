@@ -71,3 +71,28 @@ impl Sessions<'_> {
         Ok(Handled::Done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows of the table of APIs.
+    fn rows(readme: &str) -> Vec<String> {
+        let table = readme.split_once("| key | API | versions |\n").expect("the table is there").1;
+        let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
+        rows.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_readme_lists_what_is_offered() {
+        let mut offered = OFFERED.to_vec();
+        offered.sort_unstable_by_key(|api| api.key());
+        offered.dedup();
+        assert_eq!(offered.len(), OFFERED.len(), "each is offered once");
+        let row = |api: &Api| {
+            let info = api.info();
+            format!("| {} | {} | {}-{} |", info.key, info.name, info.first_offered, info.last)
+        };
+        assert_eq!(rows(include_str!("../../README.md")), offered.iter().map(row).collect::<Vec<_>>());
+    }
+}

@@ -2,10 +2,12 @@
 
 use ringmail_kafka::batch::{Batch, BatchBuilder, BatchHead, Batches, Compression, Headers, Record};
 use ringmail_kafka::codec::Uuid;
-use ringmail_kafka::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchedPartition};
+use ringmail_kafka::messages::Records;
+use ringmail_kafka::messages::fetch::{
+    FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchedPartition,
+};
 use ringmail_kafka::messages::metadata::{MetadataRequest, MetadataResponse, MetadataTopic};
 use ringmail_kafka::messages::produce::{ProducePartition, ProduceRequest, ProduceTopic};
-use ringmail_kafka::messages::Records;
 
 use crate::frames::{Answer, Kafka};
 
@@ -88,4 +90,3 @@ pub fn create(client: &mut Kafka, name: &str) -> Uuid {
     assert_eq!(response.topics[0].error_code, 0);
     response.topics[0].topic_id
 }
-

@@ -77,7 +77,8 @@ fn a_fetch_into_a_batch_gets_all_of_it() {
 #[test]
 fn the_first_batch_comes_whatever_the_limits() {
     let data = Data::new();
-    let broker = Broker::start_with(&data.path(), &["--set", "node.shards=2", "--set", "topics.partitions=2"]);
+    let broker =
+        Broker::start_with(&data.path(), &["--set", "node.shards=2", "--set", "topics.partitions=2"]);
     let mut client = Kafka::connect(&broker);
     create(&mut client, "t");
     let large = "x".repeat(10_000);
@@ -99,7 +100,8 @@ fn the_first_batch_comes_whatever_the_limits() {
 #[test]
 fn a_long_poll_ends_with_its_time_or_with_enough() {
     let data = Data::new();
-    let broker = Broker::start_with(&data.path(), &["--set", "node.shards=2", "--set", "topics.partitions=2"]);
+    let broker =
+        Broker::start_with(&data.path(), &["--set", "node.shards=2", "--set", "topics.partitions=2"]);
     let (mut client, mut producer) = (Kafka::connect(&broker), Kafka::connect(&broker));
     create(&mut client, "t");
     let both = || fetch("t", &[(0, 0), (1, 0)]);

@@ -10,7 +10,13 @@ use crate::broker::{Broker, Data};
 use crate::frames::Kafka;
 
 /// Error code, offset and timestamp of a partition.
-fn list(client: &mut Kafka, version: i16, partition_index: i32, timestamp: i64, epoch: i32) -> (i16, i64, i64) {
+fn list(
+    client: &mut Kafka,
+    version: i16,
+    partition_index: i32,
+    timestamp: i64,
+    epoch: i32,
+) -> (i16, i64, i64) {
     let partition = ListOffsetsPartition { partition_index, current_leader_epoch: epoch, timestamp };
     let topic = ListOffsetsTopic { name: "t".into(), partitions: vec![partition] };
     let request = ListOffsetsRequest { topics: vec![topic], ..ListOffsetsRequest::default() };
@@ -25,7 +31,8 @@ fn list(client: &mut Kafka, version: i16, partition_index: i32, timestamp: i64, 
 #[test]
 fn offsets_are_found() {
     let data = Data::new();
-    let broker = Broker::start_with(&data.path(), &["--set", "node.shards=2", "--set", "topics.partitions=2"]);
+    let broker =
+        Broker::start_with(&data.path(), &["--set", "node.shards=2", "--set", "topics.partitions=2"]);
     let mut client = Kafka::connect(&broker);
     create(&mut client, "t");
     for partition in [0, 1] {

@@ -4,10 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ringmail_kafka::api::Api;
 use ringmail_kafka::batch::{Batches, Compression};
+use ringmail_kafka::messages::produce::{ProduceRequest, ProduceResponse, ProduceTopic, ProducedPartition};
 use ringmail_kafka::messages::topics::{
     CreatableConfig, CreatableTopic, CreateTopicsRequest, CreateTopicsResponse,
 };
-use ringmail_kafka::messages::produce::{ProduceRequest, ProduceResponse, ProduceTopic, ProducedPartition};
 
 use crate::batches::{batch, create, fetch, fetched, produce, records};
 use crate::broker::{Broker, Data};
@@ -64,13 +64,15 @@ fn every_version_stores_and_gives_back_the_bytes_of_the_client() {
 #[test]
 fn partitions_on_several_shards_are_answered_as_one() {
     let data = Data::new();
-    let broker = Broker::start_with(&data.path(), &["--set", "node.shards=2", "--set", "topics.partitions=4"]);
+    let broker =
+        Broker::start_with(&data.path(), &["--set", "node.shards=2", "--set", "topics.partitions=4"]);
     let mut client = Kafka::connect(&broker);
     create(&mut client, "t");
     let batches: Vec<_> =
         ["a", "b", "c", "d"].iter().map(|value| batch(&[value], 1_000, Compression::None)).collect();
     let all: Vec<_> = (0..).zip(&batches).map(|(index, batch)| (index, &batch[..])).collect();
-    for (acks, offset) in [(-1, 0), (1, 1)] {
+    // Readers see what is synced, and with it all that came before.
+    for (acks, offset) in [(1, 0), (-1, 1)] {
         let answer = client.ask(9, &produce("t", acks, &all));
         let expected: Vec<_> = (0..4).map(|index| (index, 0, offset)).collect();
         assert_eq!(codes(&produced(&answer, 9)), expected);
@@ -84,7 +86,8 @@ fn partitions_on_several_shards_are_answered_as_one() {
 #[test]
 fn each_partition_has_its_own_error() {
     let data = Data::new();
-    let broker = Broker::start_with(&data.path(), &["--set", "node.shards=1", "--set", "topics.partitions=4"]);
+    let broker =
+        Broker::start_with(&data.path(), &["--set", "node.shards=1", "--set", "topics.partitions=4"]);
     let mut client = Kafka::connect(&broker);
     create(&mut client, "t");
     let good = batch(&["good"], 1_000, Compression::None);
@@ -137,7 +140,8 @@ fn without_acknowledgements_there_is_no_answer() {
 #[test]
 fn without_acknowledgements_an_error_ends_the_connection() {
     let data = Data::new();
-    let broker = Broker::start_with(&data.path(), &["--set", "node.shards=2", "--set", "topics.partitions=2"]);
+    let broker =
+        Broker::start_with(&data.path(), &["--set", "node.shards=2", "--set", "topics.partitions=2"]);
     create(&mut Kafka::connect(&broker), "t");
     let mut corrupt = batch(&["a"], 1_000, Compression::None);
     *corrupt.last_mut().expect("it is not empty") ^= 1;
@@ -151,7 +155,8 @@ fn without_acknowledgements_an_error_ends_the_connection() {
 #[test]
 fn a_producer_with_several_requests_under_way_gets_their_answers_in_order() {
     let data = Data::new();
-    let broker = Broker::start_with(&data.path(), &["--set", "node.shards=2", "--set", "topics.partitions=4"]);
+    let broker =
+        Broker::start_with(&data.path(), &["--set", "node.shards=2", "--set", "topics.partitions=4"]);
     let mut client = Kafka::connect(&broker);
     create(&mut client, "t");
     let sent = batch(&[&"x".repeat(100_000)], 1_000, Compression::None);
@@ -187,7 +192,8 @@ fn the_time_of_the_append_comes_back_where_the_topic_has_it() {
         configs: vec![config],
         ..CreatableTopic::default()
     };
-    let answer = client.ask(7, &CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() });
+    let answer =
+        client.ask(7, &CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() });
     assert_eq!(answer.body::<CreateTopicsResponse<'_>>(7).topics[0].error_code, 0);
     let sent = batch(&["a"], 1_000, Compression::Lz4);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as i64;
