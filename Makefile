@@ -29,6 +29,7 @@ run: setup ## Builds and starts the broker with its default configuration; ARGS=
 .PHONY: test
 test: OPS ?= 10000000
 test: setup ## Runs all tests, and the simulator for OPS=10000000 operations
+	@.ci/kafka-clients
 	cargo test --workspace
 	cargo run --quiet --profile simulator --package ringmail-simulator -- --ops $(OPS)
 	@$(MAKE) --no-print-directory canaries OPS=2000000
@@ -85,6 +86,12 @@ soak-crash: setup ## Kills the broker under load; N=1000 times, SEED=
 soak-power: N ?= 500
 soak-power: setup ## Cuts the power of the broker's disk under load; N=500 times, SEED=; needs root
 	LOOPS=$(N) SEED=$(SEED) cargo test --quiet --release --package ringmail --test power
+
+.PHONY: soak-exactly-once
+soak-exactly-once: N ?= 50
+soak-exactly-once: setup ## Kills workers in their transactions, and then the broker below them; N=50 times each
+	@.ci/kafka-clients
+	KILLS=$(N) cargo test --quiet --release --package ringmail --test kafka_clients -- --nocapture --test-threads=1 exactly_once
 
 .PHONY: soak-churn
 soak-churn: MINUTES ?= 5
