@@ -258,6 +258,8 @@ pub enum ReadError {
         log_start: u64,
         /// The one after the last there is.
         high_watermark: u64,
+        /// The one after the last that is on its way to the disk, and may have been acknowledged as written.
+        end: u64,
     },
     /// What is stored there is damaged.
     #[error("records from offset {offset} on are damaged: {reason}")]

@@ -226,11 +226,11 @@ impl Shard {
     fn readable(&self, log: LogId, offset: u64) -> Result<LogState, ReadError> {
         let log = self.logs.get(&log).ok_or(ReadError::UnknownLog(log))?;
         let state = log.state_without_bytes();
-        let (log_start, high_watermark) = (state.log_start, state.high_watermark);
+        let LogState { log_start, high_watermark, end, .. } = state;
         if (log_start..=high_watermark).contains(&offset) {
             return Ok(state);
         }
-        Err(ReadError::OutOfRange { offset, log_start, high_watermark })
+        Err(ReadError::OutOfRange { offset, log_start, high_watermark, end })
     }
 
     /// Plans a read and begins it.

@@ -216,6 +216,13 @@ impl Sessions<'_> {
         };
         let data = match result {
             Some(Ok(data)) => data,
+            // It was acknowledged as written and is not durable yet: the client asks again for what it knows to be there.
+            Some(Err(ReadError::OutOfRange { offset, high_watermark, end, .. }))
+                if (high_watermark..=end).contains(&offset) =>
+            {
+                let state = state_here(log, logs);
+                return answer.partition(empty(index, state, isolation), None);
+            }
             Some(Err(error)) => return answer.partition(failed(index, error::of_read(&error)), None),
             // There was no room for it.
             None => {

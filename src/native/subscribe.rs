@@ -98,9 +98,9 @@ impl Sessions<'_> {
         let Stage::Starting(reply) = subscription.stage else { return };
         let offset = subscription.offset;
         let result = result.and_then(|state| {
-            let LogState { log_start, high_watermark, .. } = state;
+            let LogState { log_start, high_watermark, end, .. } = state;
             let inside = (log_start..=high_watermark).contains(&offset);
-            let out_of_range = ReadError::OutOfRange { offset, log_start, high_watermark };
+            let out_of_range = ReadError::OutOfRange { offset, log_start, high_watermark, end };
             if inside { Ok(state) } else { Err(out_of_range) }
         });
         subscription.stage = Stage::Idle;
