@@ -280,8 +280,10 @@ impl<'a> World<'a> {
                 }
             }
             Err(error) => {
-                ensure(self.trouble.failed[shard], Check::Lost, || {
-                    format!("the catalog cannot be read: {error}")
+                // What has to be written before a log is used may find no room, too.
+                let had_no_room = self.disks[shard].stats.refused > self.failed_before[shard].1;
+                ensure(self.trouble.failed[shard] || had_no_room, Check::Lost, || {
+                    format!("the log or the catalog cannot be recovered: {error}")
                 });
                 // The broker says so, and ends.
                 self.trace.note(self.schedule.now_us(), shard as u32, "unreadable", &error.to_string());
