@@ -16,6 +16,8 @@ PARTITIONS = 4
 # Worker a is a static member: when it comes back it has its partitions at once. Worker b's go to a, until b is back.
 WORKERS = ("a", "b")
 BATCH = 50
+# How often a worker repeats a step, of 5 s each, before it ends and leaves the rest to its successor.
+TRIES = 3
 # What a consumer's requests meet while a broker starts; librdkafka marks as retriable only what concerns transactions.
 PASSING = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE,
            KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._WAIT_COORD)
@@ -32,7 +34,10 @@ def work(worker, source, sink, group):
     reader.subscribe([source])
     works = False
     while True:
-        messages = [message for message in reader.consume(BATCH, 0.1) if message.error() is None]
+        messages = reader.consume(BATCH, 0.1)
+        if any(message.error() and message.error().fatal() for message in messages):
+            sys.exit("worker: its place in the group is another's")
+        messages = [message for message in messages if message.error() is None]
         if not messages:
             continue
         try:
@@ -58,13 +63,14 @@ def transform(reader, writer, sink, messages):
 
 
 def retried(step, *arguments):
-    """Repeats what fails only for now; its last argument is a timeout."""
-    while True:
+    """Repeats what fails only for now, for a while; the last argument of all steps is a timeout."""
+    for _ in range(TRIES):
         try:
             return step(*arguments, 5)
         except KafkaException as error:
             if not error.args[0].retriable() and error.args[0].code() not in PASSING:
                 raise
+    sys.exit(f"worker: {step.__name__} fails for too long")
 
 
 def start_over(reader, writer, error):
