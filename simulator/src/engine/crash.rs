@@ -199,7 +199,10 @@ impl World<'_> {
         }
         member.config.incarnation = incarnation;
         (member.fenced, member.full) = (false, false);
-        member.damage_said = 0;
+        // A recovery that was cut short may have mended what it has reported: the next finds nothing to say.
+        if std::mem::take(&mut member.has_recovered) {
+            member.damage_said = 0;
+        }
         member.failed_before = member.disk.stats.failed();
         member.refused_before = member.disk.stats.refused;
         let files = member.disk.files();

@@ -68,7 +68,8 @@ impl World<'_> {
             last_there = last_there.max(there.map(|b| b.submitted));
         }
         let first_gone = gone.into_iter().min();
-        let member = &self.members[shard];
+        let member = &mut self.members[shard];
+        member.has_recovered = true;
         let unnoticed = first_gone.filter(|(at, ..)| last_there.is_some_and(|there| *at < there));
         ensure(unnoticed.is_none() || member.damage_said > 0, Check::Lost, || {
             format!(

@@ -70,8 +70,10 @@ pub(super) struct Member {
     pub refused_before: u64,
     /// Breaches of the disk's contract that the trace tells of.
     pub lies_said: usize,
-    /// Places of damage that the shard has reported since its start.
+    /// Places of damage that the shard has reported since its start, or since starts before whose recoveries were cut short.
     pub damage_said: u64,
+    /// Whether the recovery of its last start came to its end.
+    pub has_recovered: bool,
     /// Syncs that had failed before the last recovery ended.
     pub failed_syncs_before: u64,
 }
@@ -95,6 +97,7 @@ impl Member {
             refused_before: 0,
             lies_said: 0,
             damage_said: 0,
+            has_recovered: false,
             failed_syncs_before: 0,
         }
     }
