@@ -6,8 +6,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from checks import BOOTSTRAP, PATIENCE
 
-# What goes wrong is checked, not logged; librdkafka tells of each connection that a killed broker refuses.
-BASE = {"bootstrap.servers": BOOTSTRAP, "log_level": 2}
+# What goes wrong is checked, not logged; librdkafka tells of each connection that a killed broker refuses, and waits for up to 10 s
+# before it tries again if it is not told otherwise.
+BASE = {"bootstrap.servers": BOOTSTRAP, "log_level": 2, "reconnect.backoff.max.ms": 500}
 ADMIN = AdminClient(BASE)
 
 
