@@ -17,7 +17,7 @@ PARTITIONS = 4
 WORKERS = ("a", "b")
 BATCH = 50
 # How often a worker repeats a step, of 5 s each, before it ends and leaves the rest to its successor.
-TRIES = 3
+TRIES = 6
 # What a consumer's requests meet while a broker starts; librdkafka marks as retriable only what concerns transactions.
 PASSING = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE,
            KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._WAIT_COORD)
@@ -29,7 +29,7 @@ def work(worker, source, sink, group):
     reader = consumer(group, isolation_level="read_committed", fetch_wait_max_ms=100, **instance)
     # When all brokers are gone librdkafka begins anew with those that it was given; 2.16 may then send a group's offsets to a handle
     # that it has given up, and wait for ever.
-    writer = producer(transactional_id=f"{group}-{worker}", transaction_timeout_ms=10_000, metadata_recovery_strategy="none")
+    writer = producer(transactional_id=f"{group}-{worker}", transaction_timeout_ms=20_000, metadata_recovery_strategy="none")
     retried(writer.init_transactions)
     reader.subscribe([source])
     works = False
@@ -139,7 +139,7 @@ class Campaign:
             committed = {place.partition: place.offset for place in retried(observer.committed, places)}
             return all(committed[p] == observer.get_watermark_offsets(TopicPartition(self.source, p), timeout=10)[1] for p in committed)
 
-        check("all is worked off", until(done, patience=120, pause=0.5))
+        check("all is worked off", until(done, patience=180, pause=0.5))
         for process in self.workers.values():
             process.kill()
         observer.assign([TopicPartition(self.sink, partition, 0) for partition in range(PARTITIONS)])

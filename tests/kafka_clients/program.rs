@@ -15,7 +15,7 @@ use crate::broker::{Broker, Data};
 use crate::ports::Ports;
 
 /// How long a program may take that kills nothing, and how much longer it may take for each kill.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(300);
 const PATIENCE_PER_KILL: Duration = Duration::from_secs(30);
 /// What a program prints to have the broker killed and started anew, and the answer to it.
 const KILL: &str = "please: kill the broker";
